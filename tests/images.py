@@ -186,8 +186,8 @@ def write_layout(directory: Path, manifest: Manifest, *, tag: str = "latest") ->
     blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     for part in manifest.walk():
-        for blob in (part, *part.blobs):
-            (blobs / blob.digest.partition(":")[2]).write_bytes(blob.data)
+        for content in (part.data, *(blob.data for blob in part.blobs)):
+            (blobs / digest_of(content).partition(":")[2]).write_bytes(content)
     (directory / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
     entry = manifest.descriptor | {"annotations": {"org.opencontainers.image.ref.name": tag}}
     (directory / "index.json").write_bytes(_json({"schemaVersion": 2, "manifests": [entry]}))
