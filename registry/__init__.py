@@ -1,0 +1,1 @@
+"""The registry: repositories, artifacts and their bytes, over the distribution protocol."""
