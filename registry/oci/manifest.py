@@ -160,7 +160,8 @@ def parse(raw: bytes, content_type: str) -> Manifest:
     """Read a manifest as what its Content-Type says it is. Raises ManifestError, and nothing else."""
     media_type = content_type.partition(";")[0].strip()
     if media_type not in media_types.SUPPORTED:
-        raise UnsupportedManifestError(f"unsupported manifest media type: {excerpt(media_type).strip("'")}")
+        named = excerpt(media_type).strip("'")
+        raise UnsupportedManifestError(f"unsupported manifest media type: {named}")
     document = _load(raw)
     _check_identity(document, media_type)
     is_index = media_type in media_types.INDEXES
