@@ -1,0 +1,30 @@
+"""The vocabulary of the audit log."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Operation(models.TextChoices):
+    CREATE = "create", _("Create")
+    UPDATE = "update", _("Update")
+    DELETE = "delete", _("Delete")
+    PULL = "pull", _("Pull")
+    LOGIN = "login", _("Sign in")
+    LOGOUT = "logout", _("Sign out")
+
+
+class ResourceType(models.TextChoices):
+    ARTIFACT = "artifact", _("Artifact")
+    TAG = "tag", _("Tag")
+    REPOSITORY = "repository", _("Repository")
+    PROJECT = "project", _("Project")
+    MEMBER = "member", _("Member")
+    USER = "user", _("User")
+    USER_GROUP = "usergroup", _("User group")
+    ROBOT = "robot", _("Robot account")
+    LABEL = "label", _("Label")
+    QUOTA = "quota", _("Project quota")
+    CONFIGURATION = "configuration", _("Configuration")
+    GARBAGE_COLLECTION = "gc", _("Garbage collection")

@@ -1,0 +1,32 @@
+"""What happened, as plain values: rows outlive what they describe, so they hold no foreign keys."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class AuditLog(models.Model):
+    """One event. `operation` is an `audit.events.Operation`; the sentence for people is made when it is shown."""
+
+    username = models.CharField(_("user name"), max_length=255)
+    operation = models.CharField(_("operation"), max_length=64)
+    resource_type = models.CharField(_("resource type"), max_length=64)
+    resource = models.CharField(_("resource"), max_length=1024)
+    project_id = models.BigIntegerField(_("project"), null=True, blank=True)
+    successful = models.BooleanField(_("successful"), default=True)
+    data = models.JSONField(_("details"), default=dict, blank=True)
+    op_time = models.DateTimeField(_("time"))
+
+    class Meta:
+        ordering = ["-op_time", "-id"]
+        indexes = [
+            models.Index(fields=["-op_time", "-id"], name="audit_by_time"),
+            models.Index(fields=["project_id", "-op_time"], name="audit_by_project"),
+            models.Index(fields=["username", "-op_time"], name="audit_by_user"),
+        ]
+        verbose_name = _("audit log")
+        verbose_name_plural = _("audit logs")
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.resource_type} {self.resource}"

@@ -1,0 +1,52 @@
+"""Writing the audit log; called by services, in the transaction of what they record, and never by views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from django.utils import timezone
+
+from audit.events import Operation, ResourceType
+from audit.models import AuditLog
+from harborsite.principal import Principal
+
+
+def record(
+    *,
+    actor: Principal | str,
+    operation: Operation,
+    resource_type: ResourceType,
+    resource: str,
+    project_id: int | None = None,
+    successful: bool = True,
+    data: Mapping[str, object] | None = None,
+) -> AuditLog:
+    """Add one row now, in the caller's transaction. `actor` may be a bare name where nobody is signed in."""
+    row = AuditLog(
+        username=actor if isinstance(actor, str) else actor.username,
+        operation=operation,
+        resource_type=resource_type,
+        resource=resource[:1024],
+        project_id=project_id,
+        successful=successful,
+        data=dict(data or {}),
+        op_time=timezone.now(),
+    )
+    row.save(force_insert=True)
+    return row
+
+
+def record_pulls(pulls: Iterable[tuple[str, str, int, datetime]]) -> None:
+    """Add gathered pulls at once: (user name, `repository:tag` or `repository@digest`, project id, when)."""
+    AuditLog.objects.bulk_create(
+        AuditLog(
+            username=username,
+            operation=Operation.PULL,
+            resource_type=ResourceType.ARTIFACT,
+            resource=resource[:1024],
+            project_id=project_id,
+            op_time=when,
+        )
+        for username, resource, project_id, when in pulls
+    )

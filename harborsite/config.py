@@ -1,0 +1,306 @@
+"""The boot configuration: `harbor.cfg`, overridden by `HARBOR_<KEY>`, as one typed, frozen, validated object.
+
+Nothing else reads the file or these environment variables. No Django here, so that every entry point can say
+what is wrong with the file before anything is started.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+TEMPLATE = BASE_DIR / "harbor.cfg.tmpl"
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names the key, the file with its line, and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where the rows are: SQLite below the data volume, or a MySQL/MariaDB server."""
+
+    engine: str
+    name: str = ""
+    user: str = ""
+    host: str = ""
+    port: int = 3306
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _required(value: str) -> str:
+    if not value:
+        raise ValueError("must not be empty")
+    return value
+
+
+def _hostname(value: str) -> str:
+    if not _HOSTNAME.fullmatch(value):
+        raise ValueError("must be a host name or an address, without a scheme, port or path")
+    return value
+
+
+def _switch(value: str) -> bool:
+    """`on`/`off` and `true`/`false`: Harbor 1.2's file uses both."""
+    choices = {"on": True, "true": True, "off": False, "false": False}
+    if value.lower() not in choices:
+        raise ValueError("must be on or off (true or false)")
+    return choices[value.lower()]
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"-?\d{1,18}", value) or not low <= int(value) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError("must be one of " + ", ".join(choices))
+        return value
+
+    return parse
+
+
+def _database(value: str) -> Database:
+    if value == "sqlite":
+        return Database("sqlite")
+    parts = urlsplit(value)
+    name = parts.path.removeprefix("/")
+    if parts.scheme != "mysql" or not parts.hostname or not parts.username or not re.fullmatch(r"\w+", name):
+        raise ValueError("must be sqlite or mysql://user@host:port/name")
+    if parts.password is not None:
+        raise ValueError("must not hold the password: put it into db_password")
+    return Database("mysql", name, unquote(parts.username), parts.hostname, parts.port or 3306)
+
+
+def _storage(value: str) -> str:
+    if value != "filesystem":
+        raise ValueError("must be filesystem")
+    return value
+
+
+def _networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(part) for part in value.replace(",", " ").split())
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in schemes or not parts.hostname):
+            raise ValueError("must be a URL with scheme " + " or ".join(schemes))
+        return value
+
+    return parse
+
+
+_PORT = _integer(1, 65535)
+
+
+def _key(default: Any, parse: Callable[[str], Any], help_text: str) -> Any:
+    return field(default=default, metadata={"parse": parse, "help": help_text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All keys of harbor.cfg with their defaults; paths are absolute."""
+
+    source: Path  # the file that was read
+    hostname: str = _key("localhost", _hostname, "Name or address under which clients reach the server.")
+    ui_url_protocol: str = _key("http", _one_of("http", "https"), "How the portal and the registry are reached.")
+    http_port: int = _key(8080, _PORT, "Port for http.")
+    https_port: int = _key(8443, _PORT, "Port for https.")
+    bind: str = _key("", _text, "Address to listen on; empty means all.")
+    data_volume: Path = _key(Path("data"), Path, "Directory of everything that is kept.")
+    harbor_admin_password: str = _key("Harbor12345", _required, "First password of the administrator.")
+    db_password: str = _key("", _text, "Password of the MySQL/MariaDB user.")
+    max_job_workers: int = _key(3, _integer(1, 64), "How many jobs run at the same time.")
+    customize_crt: bool = _key(True, _switch, "Whether prepare makes the token key and root certificate.")
+    ssl_cert: Path | None = _key(None, Path, "Server certificate, for https.")
+    ssl_cert_key: Path | None = _key(None, Path, "Private key of the server certificate.")
+    secretkey_path: Path = _key(
+        Path("data/secret"), Path, "Directory of the key that encrypts the passwords of remote registries."
+    )
+    auth_mode: str = _key(
+        "db_auth", _one_of("db_auth", "ldap_auth"), "Where users come from at first; later set in the portal."
+    )
+    ldap_url: str = _key("", _url("ldap", "ldaps"), "LDAP server, ldap://host:389 or ldaps://host:636.")
+    ldap_searchdn: str = _key("", _text, "DN that may search the directory.")
+    ldap_search_pwd: str = _key("", _text, "Password of ldap_searchdn.")
+    ldap_basedn: str = _key("", _text, "Where the search for a user starts.")
+    ldap_filter: str = _key("", _text, "Further filter for users.")
+    ldap_uid: str = _key("cn", _required, "Attribute that holds the user name.")
+    ldap_scope: int = _key(2, _integer(0, 2), "0 base, 1 one level, 2 subtree.")
+    ldap_timeout: int = _key(5, _integer(1, 300), "Seconds to wait for the directory.")
+    ldap_verify_cert: bool = _key(True, _switch, "Whether the directory's certificate is checked.")
+    self_registration: bool = _key(False, _switch, "Whether visitors may sign up by themselves.")
+    token_expiration: int = _key(30, _integer(1, 9999999999), "Minutes that a registry token lives.")
+    project_creation_restriction: str = _key("everyone", _one_of("everyone", "adminonly"), "Who may create projects.")
+    email_identity: str = _key("", _text, "Identity for the mail server.")
+    email_server: str = _key("", _text, "Mail server.")
+    email_server_port: int = _key(25, _PORT, "Port of the mail server.")
+    email_username: str = _key("", _text, "User name at the mail server.")
+    email_password: str = _key("", _text, "Password at the mail server.")
+    email_from: str = _key("", _text, "Sender of mails.")
+    email_ssl: bool = _key(False, _switch, "Whether the mail server speaks TLS.")
+    database: Database = _key(Database("sqlite"), _database, "sqlite, or mysql://user@host:port/name.")
+    storage: str = _key("filesystem", _storage, "Where blobs are kept.")
+    redis_url: str = _key("", _url("redis", "rediss"), "Redis for the job queue; empty means the database.")
+    syslog_url: str = _key("", _url("udp", "tcp"), "Where the audit log is forwarded to.")
+    workers: int = _key(0, _integer(0, 64), "Web processes; 0 chooses.")
+    threads: int = _key(0, _integer(0, 256), "Threads of a web process; 0 chooses.")
+    default_project: str = _key("library", _text, "Project of one-part image names; empty refuses them.")
+    allowed_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _key(
+        _networks("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7"),
+        _networks,
+        "Non-public networks that the server itself may call.",
+    )
+
+    @property
+    def port(self) -> int:
+        return self.https_port if self.ui_url_protocol == "https" else self.http_port
+
+    @property
+    def registry_host(self) -> str:
+        """Host as docker wants it: without the port where it is the protocol's own."""
+        usual = {"http": 80, "https": 443}[self.ui_url_protocol]
+        return self.hostname if self.port == usual else f"{self.hostname}:{self.port}"
+
+    @property
+    def external_url(self) -> str:
+        return f"{self.ui_url_protocol}://{self.registry_host}"
+
+    @property
+    def secret_dir(self) -> Path:
+        """Where `prepare` keeps the token key, the root certificate and Django's secret key."""
+        return self.data_volume / "secret"
+
+
+# Keys of Harbor 1.2's file that mean nothing here: accepted, so that an operator's old file can be read.
+UNUSED_KEYS = frozenset(
+    [
+        "admiral_url",
+        "log_rotate_count",
+        "log_rotate_size",
+        "clair_db_password",
+        "clair_db_host",
+        "clair_db_port",
+        "clair_db_username",
+        "clair_db",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "uaa_endpoint",
+        "uaa_clientid",
+        "uaa_clientsecret",
+        "uaa_verify_cert",
+        "uaa_ca_cert",
+        "email_insecure",
+        "verify_remote_cert",
+        "db_host",
+        "db_port",
+        "db_user",
+        "redis_host",
+    ]
+)
+_MAY_HOLD_A_SECRET = frozenset(
+    ["harbor_admin_password", "db_password", "email_password", "ldap_search_pwd", "database", "storage", "redis_url"]
+)
+KEYS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Config) if f.name != "source"}
+
+
+def config_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """The file to read: `HARBOR_CFG`, else harbor.cfg beside the code, else the template's defaults."""
+    if named := environ.get("HARBOR_CFG"):
+        return Path(named).absolute()
+    local = BASE_DIR / "harbor.cfg"
+    return local if local.exists() else TEMPLATE
+
+
+def _read(path: Path) -> dict[str, tuple[str, str]]:
+    """Each key of the file with its text and where it stands."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: there is no such file. Copy harbor.cfg.tmpl there, or correct HARBOR_CFG."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    found: dict[str, tuple[str, str]] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        where = f"{path}:{number}"
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        name, equals, value = (part.strip() for part in stripped.partition("="))
+        if not equals:
+            raise ConfigError(f"{where}: expected 'key = value', found {stripped!r}")
+        if name in found:
+            raise ConfigError(f"{where}: {name} was set before, at {found[name][1]}. Remove one of the two.")
+        if name not in KEYS and name not in UNUSED_KEYS:
+            raise ConfigError(f"{where}: unknown key {name!r}. harbor.cfg.tmpl lists the keys.")
+        found[name] = (value, where)
+    return found
+
+
+def _typed(spec: Field[Any], text: str, where: str) -> Any:
+    if text == "" and spec.default is None:
+        return None
+    try:
+        return spec.metadata["parse"](text)
+    except ValueError as error:
+        shown = "the value" if spec.name in _MAY_HOLD_A_SECRET else repr(text)
+        raise ConfigError(f"{where}: {spec.name}: {shown} is not usable: {error}") from None
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read and check `path`; raises ConfigError. Relative paths are relative to the file."""
+    found = _read(path)
+    values: dict[str, Any] = {}
+    for name, spec in KEYS.items():
+        text, where = found.get(name, (None, ""))
+        if (override := environ.get(f"HARBOR_{name.upper()}")) is not None:
+            text, where = override.strip(), f"HARBOR_{name.upper()}"
+        value = spec.default if text is None else _typed(spec, text, where)
+        values[name] = (path.parent / value).resolve() if isinstance(value, Path) else value
+    config = Config(source=path, **values)
+    _check_https(config, found)
+    return config
+
+
+def _check_https(config: Config, found: Mapping[str, tuple[str, str]]) -> None:
+    if config.ui_url_protocol != "https":
+        return
+    for name in ("ssl_cert", "ssl_cert_key"):
+        where = found.get(name, ("", str(config.source)))[1]
+        file: Path | None = getattr(config, name)
+        if file is None:
+            raise ConfigError(f"{where}: {name} is needed with ui_url_protocol = https")
+        if not file.is_file():
+            raise ConfigError(f"{where}: {name}: there is no file {file}")
+
+
+@cache
+def current() -> Config:
+    """The configuration of this process, read once."""
+    return load(config_path())
+
+
+assert all(f.default is not MISSING for f in KEYS.values())  # noqa: S101 - every key has a default

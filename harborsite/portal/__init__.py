@@ -1,0 +1,1 @@
+"""The portal: Django's admin site at `/`, made into a product."""

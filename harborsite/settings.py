@@ -1,0 +1,170 @@
+"""Django's names for what `harborsite.config` says; no environment variable is read here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from harborsite import config as boot
+
+CONFIG = boot.current()
+BASE_DIR = boot.BASE_DIR
+
+
+def _kept_secret(path: Path) -> str:
+    """Django's signing key, made by `prepare`; before that a throw-away one, which signs nothing that lasts."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        from django.core.management.utils import get_random_secret_key
+
+        return get_random_secret_key()
+
+
+SECRET_KEY = _kept_secret(CONFIG.secret_dir / "django_key")
+DEBUG = False
+ALLOWED_HOSTS = ["*"]  # realm, links and redirects are built from the configuration or stay path-only
+APPEND_SLASH = False  # a redirected POST loses its body
+ROOT_URLCONF = "harborsite.urls"
+WSGI_APPLICATION = "harborsite.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "projects.User"
+
+INSTALLED_APPS = [
+    "harborsite.portal.config.PortalAdminConfig",  # in place of django.contrib.admin
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_q",
+    "rest_framework",
+    "harborsite",
+    "audit",
+    "projects",
+    "registry",
+    "replication",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+
+def _database() -> dict[str, Any]:
+    place = CONFIG.database
+    if place.engine == "sqlite":
+        return {
+            "ENGINE": "harborsite.db.sqlite3",
+            "NAME": CONFIG.data_volume / "database" / "harborsite.sqlite3",
+            "CONN_MAX_AGE": None,
+            "OPTIONS": {
+                "timeout": 30,
+                "transaction_mode": "IMMEDIATE",  # a read that turns into a write can not fail half-way
+                # FULL: a commit is on the disk when the client is told so.
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
+            },
+        }
+    return {
+        "ENGINE": "harborsite.db.mysql",
+        "NAME": place.name,
+        "USER": place.user,
+        "PASSWORD": CONFIG.db_password,
+        "HOST": place.host,
+        "PORT": place.port,
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "charset": "utf8mb4",
+            "isolation_level": "read committed",
+            "init_command": "SET sql_mode='STRICT_ALL_TABLES'",
+        },
+    }
+
+
+DATABASES = {"default": _database()}
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_NAME = "sid"
+SESSION_COOKIE_AGE = 3600
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFIG.ui_url_protocol == "https"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "harborsite" / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "static/"
+STATIC_ROOT = CONFIG.data_volume / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+REST_FRAMEWORK = {
+    "UNAUTHENTICATED_USER": "harborsite.principal.Anonymous",
+    "EXCEPTION_HANDLER": "harborsite.api.exceptions.handle",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+}
+
+# `retry` must stay above `timeout`, else a task that still runs is started a second time.
+Q_CLUSTER = {
+    "name": "harborsite",
+    "workers": CONFIG.max_job_workers,
+    "timeout": 24 * 3600,
+    "retry": 25 * 3600,
+    "max_attempts": 3,
+    "poll": 1,
+    "save_limit": 100,
+    "catch_up": False,
+    **({"redis": CONFIG.redis_url} if CONFIG.redis_url else {"orm": "default"}),
+}
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "harborsite.observability.logs.LineFormatter"}},
+    "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stdout"], "level": "INFO"},
+    "loggers": {
+        "django.request": {"level": "ERROR"},  # a client's 4xx is no event of ours
+        "django-q": {"level": "WARNING"},
+    },
+}

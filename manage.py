@@ -1,0 +1,22 @@
+#!/usr/bin/env python
+"""The command line: `manage.py serve`, `prepare`, `gc`, `users`, and Django's own commands."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "harborsite.settings")
+    from harborsite.config import ConfigError, current
+
+    try:
+        current()
+    except ConfigError as error:
+        sys.exit(f"configuration error: {error}")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

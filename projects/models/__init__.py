@@ -1,0 +1,10 @@
+"""People and the projects they work in."""
+
+from projects.models.member import Member, UserGroup
+from projects.models.project import Project, ProjectMetadata
+from projects.models.quota import Quota
+from projects.models.robot import Robot
+from projects.models.setting import Setting
+from projects.models.user import User
+
+__all__ = ["Member", "Project", "ProjectMetadata", "Quota", "Robot", "Setting", "User", "UserGroup"]

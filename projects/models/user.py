@@ -1,0 +1,100 @@
+"""People who sign in."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from projects import permissions
+
+if TYPE_CHECKING:
+    from projects.models.project import Project
+
+ADMIN_ID = 1  # the built-in administrator: always in the database, whatever the sign-in source
+
+
+class UserManager(BaseUserManager["User"]):
+    def living(self) -> models.QuerySet[User]:
+        """Accounts that have not been deleted."""
+        return self.filter(deleted=False)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(username=username, deleted=False)
+
+
+class User(AbstractBaseUser):
+    """A person. Deleting keeps the row, renamed, because projects and logs refer to it."""
+
+    username = models.CharField(_("user name"), max_length=255, unique=True)
+    email = models.CharField(_("e-mail"), max_length=255, unique=True, null=True, blank=True)
+    realname = models.CharField(_("full name"), max_length=255, blank=True)
+    comment = models.CharField(_("comment"), max_length=255, blank=True)
+    sysadmin_flag = models.BooleanField(_("administrator"), default=False)
+    is_active = models.BooleanField(_("active"), default=True)
+    deleted = models.BooleanField(_("deleted"), default=False)
+    language = models.CharField(_("language"), max_length=16, blank=True)
+    creation_time = models.DateTimeField(_("created"), auto_now_add=True)
+    update_time = models.DateTimeField(_("updated"), auto_now=True)
+    groups: models.ManyToManyField[models.Model, models.Model] = models.ManyToManyField(
+        "projects.UserGroup", verbose_name=_("groups"), related_name="users", blank=True
+    )
+
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        ordering = ["username"]
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+
+    def __str__(self) -> str:
+        return self.username
+
+    @property
+    def is_superuser(self) -> bool:
+        return self.sysadmin_flag and self.is_active
+
+    @property
+    def is_staff(self) -> bool:
+        """Django asks this before it shows the admin; entry is decided by PortalSite instead."""
+        return self.is_active
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        return self.is_superuser
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_superuser
+
+    @cached_property
+    def memberships(self) -> dict[int, frozenset[int]]:
+        """Project id to the roles held there, directly and through groups; read once per object (one query)."""
+        from projects.models.member import Member
+
+        found: dict[int, set[int]] = {}
+        for project, role in Member.objects.held_by(self).values_list("project_id", "role"):
+            found.setdefault(project, set()).add(role)
+        return {project: frozenset(roles) for project, roles in found.items()}
+
+    def refresh_rights(self) -> Self:
+        """Forget what was read of the memberships."""
+        self.__dict__.pop("memberships", None)
+        return self
+
+    def roles_in(self, project: Project) -> frozenset[int]:
+        return self.memberships.get(project.pk, frozenset())
+
+    def footing(self) -> Q:
+        return Q(members__user=self) | Q(members__group__users=self)
+
+    def granted_in(self, project: Project) -> frozenset[str]:
+        return permissions.role_actions(self.roles_in(project))
+
+    def granted_system(self) -> frozenset[str]:
+        return frozenset()

@@ -1,0 +1,18 @@
+"""What is in the registry: repositories, artifacts, tags, blobs, and uploads on their way."""
+
+from registry.models.artifact import Artifact, ArtifactChild, ArtifactReference
+from registry.models.blob import Blob, BlobLink
+from registry.models.repository import Repository
+from registry.models.tag import Tag
+from registry.models.upload import BlobUpload
+
+__all__ = [
+    "Artifact",
+    "ArtifactChild",
+    "ArtifactReference",
+    "Blob",
+    "BlobLink",
+    "BlobUpload",
+    "Repository",
+    "Tag",
+]

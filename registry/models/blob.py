@@ -1,0 +1,52 @@
+"""Blobs: content that is kept once, however many repositories hold it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from projects.models import Project
+from registry.models.artifact import DIGEST_LENGTH
+
+
+class Blob(models.Model):
+    """Bytes in the store, by digest. Garbage collection walks `status` through Harbor's states."""
+
+    class Status(models.TextChoices):
+        NONE = "none", _("In use")
+        DELETE = "delete", _("Marked for deletion")
+        DELETING = "deleting", _("Being deleted")
+        DELETE_FAILED = "deletefailed", _("Deletion failed")
+
+    digest = models.CharField(_("digest"), max_length=DIGEST_LENGTH, unique=True)
+    size = models.BigIntegerField(_("size"))
+    status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.NONE)
+    creation_time = models.DateTimeField(_("created"), auto_now_add=True)
+    update_time = models.DateTimeField(_("updated"), auto_now=True)  # pushed or mounted last; the grace counts from it
+
+    class Meta:
+        verbose_name = _("blob")
+        verbose_name_plural = _("blobs")
+        indexes = [models.Index(fields=["status", "update_time"], name="blob_by_status")]
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+class BlobLink(models.Model):
+    """A repository holds a blob: the right to pull through that repository, and the project's share of the quota.
+
+    By repository name, because blobs arrive before the first manifest makes the repository.
+    """
+
+    project = models.ForeignKey(Project, related_name="blob_links", on_delete=models.CASCADE)
+    repository_name = models.CharField(max_length=255)
+    blob = models.ForeignKey(Blob, related_name="links", on_delete=models.CASCADE)
+    creation_time = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["repository_name", "blob"], name="one_link_per_repository")]
+        indexes = [models.Index(fields=["project", "blob"], name="link_by_project")]
+
+    def __str__(self) -> str:
+        return f"{self.repository_name}@{self.blob_id}"

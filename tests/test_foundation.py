@@ -1,0 +1,68 @@
+"""The configuration file and the parts that everything stands on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harborsite import config
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "harbor.cfg"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_the_template_holds_the_defaults(tmp_path: Path) -> None:
+    """Copying the template changes nothing but the directory that paths are relative to."""
+    copied = config.load(written(tmp_path, config.TEMPLATE.read_text()), {})
+    empty = config.load(written(tmp_path, ""), {})
+    assert copied == empty
+    assert copied.data_volume == tmp_path / "data"
+    assert copied.registry_host == "localhost:8080"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("hostnam = x", "harbor.cfg:1: unknown key 'hostnam'"),
+        ("\nhttp_port = eighty", "harbor.cfg:2: http_port: 'eighty' is not usable: must be a whole number"),
+        ("http_port = 70000", "from 1 to 65535"),
+        ("hostname = http://x", "without a scheme"),
+        ("hostname", "expected 'key = value'"),
+        ("hostname = a\nhostname = b", "was set before"),
+        ("database = postgres://x", "mysql://user@host:port/name"),
+        ("database = mysql://u:secret@h/n", "put it into db_password"),
+        ("ui_url_protocol = https", "ssl_cert is needed"),
+        (
+            "ui_url_protocol = https\nssl_cert = no.crt\nssl_cert_key = no.key",
+            "cfg:2: ssl_cert: there is no file",
+        ),
+        ("allowed_networks = 10.0.0.0/40", "allowed_networks"),
+        ("customize_crt = maybe", "must be on or off"),
+        ("harbor_admin_password =", "must not be empty"),
+    ],
+)
+def test_a_bad_line_is_refused_by_key_and_line(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(config.ConfigError) as refused:
+        config.load(written(tmp_path, text), {})
+    assert complaint in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_named_file_that_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(config.ConfigError, match="there is no such file"):
+        config.load(config.config_path({"HARBOR_CFG": str(tmp_path / "none.cfg")}), {})
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    loaded = config.load(written(tmp_path, "http_port = 81"), {"HARBOR_HTTP_PORT": "82"})
+    assert loaded.http_port == 82
+
+
+def test_an_old_harbor_file_is_read(tmp_path: Path) -> None:
+    """Keys of Harbor 1.2 that mean nothing here do no harm."""
+    text = "hostname = reg.example\nadmiral_url = NA\nlog_rotate_count = 50\nself_registration = on\nssl_cert = /x\n"
+    assert config.load(written(tmp_path, text), {}).self_registration is True
