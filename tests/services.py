@@ -38,9 +38,7 @@ def free_port() -> int:
 class ServerProcess:
     """A server that was started, with its log; stopped with its whole process group."""
 
-    def __init__(
-        self, name: str, argv: Sequence[str], *, directory: Path, env: Mapping[str, str] = {}
-    ) -> None:
+    def __init__(self, name: str, argv: Sequence[str], *, directory: Path, env: Mapping[str, str] = {}) -> None:
         self.name = name
         self.log = directory / f"{name}.log"
         with self.log.open("ab") as log:
@@ -263,9 +261,7 @@ class Site:
             "http_port": self.port,
             "data_volume": "./data",
         }
-        self.config.write_text(
-            "".join(f"{key} = {value}\n" for key, value in (keys | dict(settings)).items())
-        )
+        self.config.write_text("".join(f"{key} = {value}\n" for key, value in (keys | dict(settings)).items()))
 
     def manage(self, *arguments: str) -> str:
         """Run one management command and return what it printed."""

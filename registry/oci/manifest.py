@@ -214,9 +214,7 @@ def _check_identity(document: dict[str, object], media_type: str) -> None:
         raise ManifestError("schemaVersion must be 2")
     declared = document.get("mediaType")
     if declared is not None and declared != media_type:
-        raise ManifestError(
-            f"mediaType {excerpt(declared)} differs from the Content-Type {excerpt(media_type)}"
-        )
+        raise ManifestError(f"mediaType {excerpt(declared)} differs from the Content-Type {excerpt(media_type)}")
     is_index = media_type in media_types.INDEXES
     for key in ("config", "layers", "fsLayers") if is_index else ("manifests", "fsLayers"):
         if key in document:
@@ -329,9 +327,7 @@ def _annotations(value: object, where: str) -> dict[str, str]:
         return {}
     if not isinstance(value, dict):
         raise ManifestError(f"{where} must be an object")
-    return {
-        _text(key, f"a key of {where}"): _text(item, f"a value of {where}") for key, item in value.items()
-    }
+    return {_text(key, f"a key of {where}"): _text(item, f"a value of {where}") for key, item in value.items()}
 
 
 def _texts(value: object, where: str) -> tuple[str, ...]:

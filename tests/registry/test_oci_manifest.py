@@ -78,9 +78,7 @@ def test_an_oci_image_says_what_it_is_made_of() -> None:
 
 
 def test_a_docker_image_is_an_image() -> None:
-    document = image(
-        mediaType=media_types.DOCKER_MANIFEST, config=descriptor(CONFIG, media_types.DOCKER_IMAGE_CONFIG)
-    )
+    document = image(mediaType=media_types.DOCKER_MANIFEST, config=descriptor(CONFIG, media_types.DOCKER_IMAGE_CONFIG))
     manifest = parse(raw(document), media_types.DOCKER_MANIFEST)
     assert (manifest.manifest_media_type, manifest.type) == (media_types.DOCKER_MANIFEST, "IMAGE")
 
@@ -88,9 +86,7 @@ def test_a_docker_image_is_an_image() -> None:
 @pytest.mark.parametrize("media_type", [media_types.OCI_INDEX, media_types.DOCKER_MANIFEST_LIST])
 def test_an_index_names_its_children_and_their_platforms(media_type: str) -> None:
     arm = {"architecture": "arm", "os": "linux", "variant": "v7", "os.version": "1", "os.features": ["x"]}
-    child = descriptor(
-        b"arm", media_types.OCI_MANIFEST, platform=arm, annotations={"k": "v"}, urls=["https://x"]
-    )
+    child = descriptor(b"arm", media_types.OCI_MANIFEST, platform=arm, annotations={"k": "v"}, urls=["https://x"])
     content = raw(index(mediaType=media_type, manifests=[child]))
     manifest = parse(content, media_type)
     assert manifest.is_index
@@ -198,13 +194,7 @@ SUBJECT = descriptor(b"subject", media_types.OCI_MANIFEST)
         ({"artifactType": "application/vnd.example"}, "subject.accessory"),
         ({}, "subject.accessory"),
         (
-            {
-                "layers": [
-                    descriptor(
-                        LAYER, OCI_LAYER, annotations={"containerd.io/snapshot/nydus-bootstrap": "true"}
-                    )
-                ]
-            },
+            {"layers": [descriptor(LAYER, OCI_LAYER, annotations={"containerd.io/snapshot/nydus-bootstrap": "true"})]},
             "accelerator.nydus",
         ),
     ],
@@ -326,9 +316,7 @@ def test_what_is_no_json_object_is_refused(content: bytes) -> None:
 
 def test_the_message_says_where_and_repeats_little() -> None:
     with pytest.raises(ManifestError, match=r"layers\[1\]\.digest: invalid digest") as refusal:
-        parse_image(
-            layers=[descriptor(LAYER, OCI_LAYER), descriptor(LAYER, OCI_LAYER) | {"digest": "é" * 10_000}]
-        )
+        parse_image(layers=[descriptor(LAYER, OCI_LAYER), descriptor(LAYER, OCI_LAYER) | {"digest": "é" * 10_000}])
     assert len(str(refusal.value)) < 200
 
 
@@ -374,8 +362,6 @@ def test_whatever_is_pushed_parses_or_is_refused(content: bytes, content_type: s
     st.sampled_from(["config", "layers", "manifests", "subject"]),
     descriptors,
 )
-def test_a_good_document_with_one_part_replaced_parses_or_is_refused(
-    document: Json, key: str, part: object
-) -> None:
+def test_a_good_document_with_one_part_replaced_parses_or_is_refused(document: Json, key: str, part: object) -> None:
     changed = document | {key: [part] if key in ("layers", "manifests") else part}
     assert refusal_of(raw(changed), document["mediaType"]).isprintable()

@@ -26,9 +26,7 @@ def test_these_are_no_project_names(name: str) -> None:
     assert not grammar.is_project_name(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["library/alpine", "a/b/c", "a/b__c", "a/b---c", "a/b.c_d", "a/" + "x" * 253]
-)
+@pytest.mark.parametrize("name", ["library/alpine", "a/b/c", "a/b__c", "a/b---c", "a/b.c_d", "a/" + "x" * 253])
 def test_these_are_repository_names(name: str) -> None:
     assert grammar.is_repository_name(name)
 
@@ -71,9 +69,7 @@ def test_these_are_tags(tag: str) -> None:
     assert parse_reference(tag) == tag
 
 
-@pytest.mark.parametrize(
-    "tag", ["", ".x", "-x", "a b", "a/b", "latest\n", "ä", "t" * 129, "sha256-" + "a" * 130]
-)
+@pytest.mark.parametrize("tag", ["", ".x", "-x", "a b", "a/b", "latest\n", "ä", "t" * 129, "sha256-" + "a" * 130])
 def test_these_are_no_tags(tag: str) -> None:
     with pytest.raises(GrammarError):
         parse_reference(tag)
