@@ -1,0 +1,127 @@
+"""What has to be there before the first request: directories, keys, tables, the administrator, static files.
+
+Every step looks first and does only what is missing, so that `prepare` may be run again after anything.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.db import transaction
+
+from harborsite.config import Config
+from harborsite.files import make_private_directory, write_whole
+from harborsite.setup import SetupError, database
+from projects.models import Member, Project, Quota, User
+from projects.models.quota import UNLIMITED
+from projects.models.user import ADMIN_ID
+from projects.permissions import Role
+from registry.auth.keys import KeysRefused, ensure_keys
+
+LIBRARY_ID = 1
+
+
+def prepare(*, config: Config, report: Callable[[str], None]) -> None:
+    """Make everything ready, reporting a line for each step; raises SetupError."""
+    os.umask(0o077)
+    try:
+        make_private_directory(config.data_volume)
+        with _alone(config.data_volume):
+            for step in (_directories, _secrets, _tables, _static_files):
+                report(step(config))
+    except OSError as error:
+        raise SetupError(
+            f"{error.filename}: {error.strerror}. The user that runs Harborsite must be able to write there, and "
+            "the disk must have room."
+        ) from error
+
+
+@contextmanager
+def _alone(data_volume: Path) -> Iterator[None]:
+    """Hold off a second `prepare` on the same data."""
+    with (data_volume / "prepare.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(f"another 'prepare' is at work in {data_volume}. Wait for it to end.") from None
+        yield
+
+
+def _directories(config: Config) -> str:
+    for directory in (config.secret_dir, config.data_volume / "log", config.secretkey_path):
+        make_private_directory(directory)
+    config.secret_dir.chmod(0o700)
+    return f"data in {config.data_volume}"
+
+
+def _secrets(config: Config) -> str:
+    try:
+        made = ensure_keys(config.secret_dir, make=config.customize_crt)
+    except KeysRefused as error:
+        raise SetupError(str(error)) from None
+    made |= _ensure_secret(config.secret_dir / "django_key")
+    made |= _ensure_secret(config.secretkey_path / "secretkey")
+    return "keys and root certificate " + ("made" if made else "kept")
+
+
+def _ensure_secret(path: Path) -> bool:
+    if path.is_file() and path.stat().st_size:
+        path.chmod(0o600)
+        return False
+    write_whole(path, secrets.token_urlsafe(32).encode())
+    return True
+
+
+def _tables(config: Config) -> str:
+    database.ensure_exists(config)
+    database.refuse_newer()
+    before = database.state()
+    with database.upgrading():
+        first = _first_accounts(config.harbor_admin_password)
+    if first:
+        return "database created, with administrator admin and project library"
+    return "database up to date" if before is database.State.CURRENT else "database upgraded"
+
+
+def _first_accounts(password: str) -> bool:
+    """The built-in administrator and the public project, once: an administrator may delete the project for good."""
+    with transaction.atomic():
+        if User.objects.filter(pk=ADMIN_ID).exists():
+            return False
+        admin = User(pk=ADMIN_ID, username="admin", realname="system admin", comment="admin user", sysadmin_flag=True)
+        admin.set_password(password)
+        admin.save(force_insert=True)
+        library = Project(pk=LIBRARY_ID, name="library", owner=admin, public=True)
+        library.save(force_insert=True)
+        Quota.objects.create(project=library, hard=UNLIMITED)
+        Member.objects.create(project=library, user=admin, role=Role.PROJECT_ADMIN)
+        return True
+
+
+def _static_files(config: Config) -> str:
+    stamp = config.data_volume / "static" / ".stamp"
+    wanted = _static_fingerprint()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return "static files up to date"
+    make_private_directory(stamp.parent)
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0)  # a killed run leaves half files
+    write_whole(stamp, wanted.encode())
+    return "static files collected"
+
+
+def _static_fingerprint() -> str:
+    """Changes whenever a static file of ours or of a package does; compressing them all takes seconds."""
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for name, storage in finder.list([]):
+            about = os.stat(storage.path(name))
+            digest.update(f"{name}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

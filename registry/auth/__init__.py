@@ -1,0 +1,1 @@
+"""Who may do what on the registry: tokens, their keys, scopes and the challenge."""
