@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from django.utils.translation import gettext
+
 
 class AppError(Exception):
     """Raised by services; subclasses set the class attributes, callers may add a message, detail and headers."""
@@ -23,7 +25,7 @@ class AppError(Exception):
         detail: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.message = message or str(self.default_message)
+        self.message = message or gettext(self.default_message)  # marked ones are in the catalogue
         self.detail = detail
         self.headers = dict(headers or {})
         super().__init__(self.message)

@@ -1,0 +1,68 @@
+"""Who works in a project, and as what."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from audit import services as audit
+from audit.events import Operation, ResourceType
+from harborsite.errors import BadRequest
+from harborsite.principal import Principal
+from projects.errors import MemberExists
+from projects.models import Member, Project, User, UserGroup
+from projects.permissions import ROLE_ACTIONS
+
+
+def add_member(
+    *,
+    project: Project,
+    role: int,
+    actor: Principal | str,
+    user: User | None = None,
+    group: UserGroup | None = None,
+) -> Member:
+    """Give a user or a group (one of the two) a role."""
+    if (user is None) == (group is None):
+        raise BadRequest(_("a member is either a user or a group"))
+    _check_role(role)
+    member = Member(project=project, user=user, group=group, role=role)
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                member.save(force_insert=True)
+        except IntegrityError:
+            raise MemberExists from None
+        _record(actor, Operation.CREATE, member)
+    return member
+
+
+def set_role(*, member: Member, role: int, actor: Principal | str) -> Member:
+    _check_role(role)
+    member.role = role
+    with transaction.atomic():
+        member.save(update_fields=["role", "update_time"])
+        _record(actor, Operation.UPDATE, member)
+    return member
+
+
+def remove_member(*, member: Member, actor: Principal | str) -> None:
+    with transaction.atomic():
+        _record(actor, Operation.DELETE, member)
+        member.delete()
+
+
+def _check_role(role: int) -> None:
+    if role not in ROLE_ACTIONS:
+        raise BadRequest(_("Role ID {role} is not valid").format(role=role))
+
+
+def _record(actor: Principal | str, operation: Operation, member: Member) -> None:
+    audit.record(
+        actor=actor,
+        operation=operation,
+        resource_type=ResourceType.MEMBER,
+        resource=member.entity_name,
+        project_id=member.project_id,
+        data={"entity_type": member.entity_type, "project": member.project.name, "role": member.role},
+    )

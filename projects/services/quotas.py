@@ -1,0 +1,109 @@
+"""Counting what a project stores, and refusing what is too much.
+
+What counts: the sizes of the distinct blobs that the project's repositories hold, and of its distinct manifests.
+"""
+
+from __future__ import annotations
+
+import math
+
+from django.db import transaction
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Greatest, Length
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from audit import services as audit
+from audit.events import Operation, ResourceType
+from harborsite.errors import BadRequest
+from harborsite.principal import Principal
+from projects import params
+from projects.errors import QuotaExceeded
+from projects.models import Project, Quota
+from projects.models.quota import UNLIMITED
+
+MAX_LIMIT = 1024**5  # 1024 TiB
+_UNITS = ("KiB", "MiB", "GiB", "TiB")
+
+
+def charge(*, project: Project, size: int) -> None:
+    """Add `size` bytes in one statement, or raise QuotaExceeded and add nothing."""
+    within = Q(hard=UNLIMITED) | Q(hard__gte=F("used") + size)
+    rows = Quota.objects.filter(project=project)
+    if params.get(params.QUOTA_PER_PROJECT_ENABLE):
+        rows = rows.filter(within)
+    if rows.update(used=F("used") + size, update_time=timezone.now()):
+        return
+    quota = Quota.objects.get(project=project)
+    raise _exceeded(quota, size)
+
+
+def check(*, project: Project, size: int) -> None:
+    """Raise QuotaExceeded where `size` more bytes would be too much; adds nothing."""
+    quota = Quota.objects.get(project=project)
+    enforced = params.get(params.QUOTA_PER_PROJECT_ENABLE) and quota.hard != UNLIMITED
+    if enforced and quota.used + size > quota.hard:
+        raise _exceeded(quota, size)
+
+
+def release(*, project: Project, size: int) -> None:
+    """Give `size` bytes back; never refused."""
+    Quota.objects.filter(project=project).update(used=Greatest(F("used") - size, 0), update_time=timezone.now())
+
+
+def recount(project: Project) -> Quota:
+    """Set the usage to what the rows say; for after garbage collection and for repairs."""
+    with transaction.atomic():
+        quota = Quota.objects.select_for_update().get(project=project)
+        blobs = project.blob_links.values("blob_id", "blob__size").distinct().aggregate(total=Sum("blob__size"))
+        manifests = (
+            project.repositories.filter(artifacts__isnull=False)
+            .values("artifacts__digest", size=Length("artifacts__manifest"))
+            .distinct()
+            .aggregate(total=Sum("size"))
+        )
+        quota.used = (blobs["total"] or 0) + (manifests["total"] or 0)
+        quota.save(update_fields=["used", "update_time"])
+    return quota
+
+
+def set_limit(*, quota: Quota, hard: int, actor: Principal | str) -> Quota:
+    """Change the limit; it may be lower than what is used already."""
+    check_limit(hard)
+    with transaction.atomic():
+        audit.record(
+            actor=actor,
+            operation=Operation.UPDATE,
+            resource_type=ResourceType.QUOTA,
+            resource=quota.project.name,
+            project_id=quota.project_id,
+            data={"from": quota.hard, "to": hard},
+        )
+        quota.hard = hard
+        quota.save(update_fields=["hard", "update_time"])
+    return quota
+
+
+def check_limit(hard: int) -> None:
+    """Raise BadRequest unless `hard` is -1 (unlimited) or a possible number of bytes."""
+    if hard > MAX_LIMIT:
+        raise BadRequest(
+            _("the quota limit exceeded 1024TB, which is {max} Bytes, value={value}").format(max=MAX_LIMIT, value=hard)
+        )
+    if hard == 0 or hard < UNLIMITED:
+        raise BadRequest(_("invalid non-positive value for quota limit, value={value}").format(value=hard))
+
+
+def _exceeded(quota: Quota, size: int) -> QuotaExceeded:
+    return QuotaExceeded(
+        f"adding {human_size(size)} of storage resource, which when updated to current usage of "
+        f"{human_size(quota.used)} will exceed the configured upper limit of {human_size(quota.hard)}."
+    )
+
+
+def human_size(size: int) -> str:
+    """`1.5 MiB`, as Harbor writes sizes in its messages."""
+    if size < 1024:
+        return f"{size} B"
+    power = min(int(math.log(size, 1024)), len(_UNITS))
+    return f"{size / 1024**power:.1f} {_UNITS[power - 1]}"
