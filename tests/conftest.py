@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_django import SettingsWrapper
+    from pytest_django import Settings
 
     from projects.models import Project, User
 
@@ -21,7 +21,7 @@ os.environ.setdefault("HARBOR_CFG", str(Path(__file__).parent / "harbor.cfg"))
 
 
 @pytest.fixture(autouse=True)
-def _fast_and_clean(settings: SettingsWrapper) -> Iterator[None]:
+def _fast_and_clean(settings: Settings) -> Iterator[None]:
     """Passwords are hashed cheaply, and no test sees the settings that another one changed."""
     from projects import params
 
