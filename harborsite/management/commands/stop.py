@@ -1,0 +1,16 @@
+"""`manage.py stop`: end the server that works on this data volume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harborsite.config import current
+from harborsite.setup.command import OperatorCommand
+from harborsite.setup.instance import stop
+
+
+class Command(OperatorCommand):
+    help = "End the server that works on this data volume, and wait until it has ended."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write("stopped" if stop(current()) else "not running")

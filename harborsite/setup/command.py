@@ -1,0 +1,26 @@
+"""The base of the commands that an operator types: an error is one line on stderr and a status, not a traceback."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from harborsite.errors import AppError
+from harborsite.setup import SetupError
+
+
+class OperatorCommand(BaseCommand):
+    """Subclasses raise SetupError, or let a service's AppError through."""
+
+    requires_system_checks = []
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except (SetupError, AppError) as error:
+            if not self._called_from_command_line:
+                raise CommandError(str(error)) from error
+            self.stderr.write(f"error: {error}")
+            sys.exit(1)

@@ -1,0 +1,104 @@
+"""The server that works on a data volume: at most one, found by the lock it holds for as long as it lives.
+
+The lock is a POSIX record lock: it ends with its process however that ends, children do not inherit it, and the
+kernel names the holder, so a process id that was written down can not turn stale.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import ssl
+import struct
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from harborsite.config import Config
+from harborsite.setup import SetupError
+
+_FLOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, pid
+_GRACE = 15.0  # seconds; the server promises to be gone in ten
+_ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
+
+
+def pid_file(config: Config) -> Path:
+    return config.data_volume / "harborsite.pid"
+
+
+@contextmanager
+def claimed(config: Config) -> Iterator[None]:
+    """Be the one server on this data volume while the block runs."""
+    with pid_file(config).open("a+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SetupError(
+                f"Harborsite is running already on {config.data_volume}, as process {running(config)}. "
+                "Stop it with 'manage.py stop'."
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def running(config: Config) -> int | None:
+    """The server's process id, or None."""
+    try:
+        with pid_file(config).open("rb") as file:
+            asked = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
+            kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    except FileNotFoundError:
+        return None
+    return None if kind == fcntl.F_UNLCK else int(pid)
+
+
+def stop(config: Config) -> bool:
+    """End the server, by force if it does not go; returns whether there was one."""
+    pid = running(config)
+    if pid is None:
+        return False
+    family = [pid, *_descendants(pid)]
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        raise SetupError(f"process {pid} belongs to another user. Stop it as that user, or as root.") from None
+    deadline = time.monotonic() + _GRACE
+    while running(config) == pid:
+        if time.monotonic() > deadline:
+            for member in family:
+                with suppress(ProcessLookupError):
+                    os.kill(member, signal.SIGKILL)
+        time.sleep(0.05)
+    return True
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return children + [grandchild for child in children for grandchild in _descendants(child)]
+
+
+def is_healthy(config: Config) -> bool:
+    """Ask the running server from this machine, past any proxy of the environment."""
+    host = _ANY_ADDRESS.get(config.bind, config.bind)
+    url = f"{config.ui_url_protocol}://{host}:{config.port}/api/v2.0/health"
+    unchecked = ssl._create_unverified_context()  # noqa: S323 - the certificate names the outside, not loopback
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=unchecked)
+    )
+    try:
+        with opener.open(url, timeout=5) as answer:
+            return bool(json.load(answer)["status"] == "healthy")
+    except (OSError, ValueError, KeyError):
+        return False
