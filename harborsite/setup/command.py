@@ -15,12 +15,17 @@ class OperatorCommand(BaseCommand):
     """Subclasses raise SetupError, or let a service's AppError through."""
 
     requires_system_checks = []
+    _from_shell = False
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        self._from_shell = True
+        super().run_from_argv(argv)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
         except (SetupError, AppError) as error:
-            if not self._called_from_command_line:
+            if not self._from_shell:
                 raise CommandError(str(error)) from error
             self.stderr.write(f"error: {error}")
             sys.exit(1)

@@ -34,7 +34,7 @@ def run(config: Config) -> None:
     web = ["gunicorn", "harborsite.wsgi", "-b", f"{host}:{config.port}", "-w", "2", "-k", "gthread", "--threads", "8"]
     children = [
         subprocess.Popen([sys.executable, "-m", *web]),  # noqa: S603
-        subprocess.Popen([sys.executable, "manage.py", "qcluster"]),  # noqa: S603
+        subprocess.Popen([sys.executable, "manage.py", "qcluster"]),
     ]
 
     def end(*_: object) -> None:
