@@ -130,7 +130,6 @@ run_everything() {
     [[ ${#failed[@]} -eq 0 ]] || fail "failed: $(printf '%s; ' "${failed[@]}")"
 }
 
-export HARBOR_CFG=${HARBOR_CFG:-$PWD/tests/harbor.cfg}
 install_packages
 install_python
 install_go_tools

@@ -1,11 +1,14 @@
-"""What every test may ask for; the server's configuration is tests/harbor.cfg.
+"""What every test may ask for: a configuration of its own, named people with their projects, and clients for them.
 
 Models are imported inside the fixtures: this file is read before Django is set up.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +19,24 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
     from projects.models import Project, User
+    from tests.factories import ClientFor
 
-os.environ.setdefault("HARBOR_CFG", str(Path(__file__).parent / "harbor.cfg"))
+# Each test process has a data volume of its own, gone in the end. This must come before anything reads the settings.
+_HOME = Path(tempfile.mkdtemp(prefix="harborsite-tests-"))
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+(_HOME / "harbor.cfg").write_text("hostname = testserver\nhttp_port = 80\n")
+os.environ["HARBOR_CFG"] = str(_HOME / "harbor.cfg")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keys() -> None:
+    """The token key and its certificate, as `prepare` makes them."""
+    from harborsite import config
+    from harborsite.files import make_private_directory
+    from registry.auth.keys import ensure_keys
+
+    make_private_directory(config.current().secret_dir)
+    ensure_keys(config.current().secret_dir, make=True)
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +52,7 @@ def _fast_and_clean(settings: Settings) -> Iterator[None]:
 
 @pytest.fixture
 def admin(db: None) -> User:
-    """The built-in administrator."""
+    """The built-in administrator, whose password is no longer the default one."""
     from projects.models.user import ADMIN_ID
     from tests.factories import make_user
 
@@ -50,10 +69,18 @@ def alice(admin: User) -> User:
 
 @pytest.fixture
 def library(alice: User) -> Project:
-    """A private project of alice."""
+    """A private project of alice, which is also the project of one-part image names."""
     from tests.factories import make_project
 
     return make_project("library", alice)
+
+
+@pytest.fixture
+def commons(alice: User) -> Project:
+    """A public project of alice."""
+    from tests.factories import make_project
+
+    return make_project("commons", alice, public=True)
 
 
 @pytest.fixture
@@ -69,7 +96,15 @@ def bob(library: Project) -> User:
 
 @pytest.fixture
 def carol(admin: User) -> User:
-    """A stranger."""
+    """A stranger: an account without any membership."""
     from tests.factories import make_user
 
     return make_user("carol")
+
+
+@pytest.fixture
+def client_for() -> ClientFor:
+    """Makes a client that sends the basic credentials of a user or robot account; of nobody for None."""
+    from tests.factories import client_for
+
+    return client_for

@@ -1,19 +1,26 @@
-"""Rows for tests, made by plain functions with keyword overrides."""
+"""Rows and clients for tests, made by plain functions with keyword overrides."""
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+import json
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
-from projects.models import Member, Project, Quota, User
+from django.contrib.auth.hashers import make_password
+from django.test import Client
+
+from projects.models import Member, Project, Quota, Robot, User
 from projects.permissions import Role
 
 PASSWORD = "Secret12345"
+ClientFor: TypeAlias = Callable[[User | Robot | None], Client]
 
 
-def make_user(username: str, **overrides: Any) -> User:
+def make_user(username: str, *, password: str = PASSWORD, **overrides: Any) -> User:
     fields = {"email": f"{username}@example.com", "realname": username.title(), **overrides}
     user = User(username=username, **fields)
-    user.set_password(PASSWORD)
+    user.set_password(password)
     user.save()
     return user
 
@@ -30,3 +37,36 @@ def add(project: Project, user: User, role: Role) -> Member:
     member = Member.objects.create(project=project, user=user, role=role)
     user.refresh_rights()
     return member
+
+
+def grant(namespace: str, *actions: str, kind: str = "project") -> dict[str, Any]:
+    """One entry of a robot account's permissions, from `resource:verb` strings."""
+    pairs = (action.split(":") for action in actions)
+    access = [{"resource": resource, "action": verb} for resource, verb in pairs]
+    return {"kind": kind, "namespace": namespace, "access": access}
+
+
+def make_robot(name: str, *grants: dict[str, Any], project: Project | None = None, **overrides: Any) -> Robot:
+    """A robot account, of `project` if one is given, else of the system. Its secret is PASSWORD."""
+    level = Robot.Level.PROJECT if project else Robot.Level.SYSTEM
+    fields: dict[str, Any] = {"secret": make_password(PASSWORD), "permissions": list(grants), **overrides}
+    full_name = f"{project.name}+{name}" if project else name
+    return Robot.objects.create(name=full_name, level=level, project=project, **fields)
+
+
+def basic(username: str, password: str = PASSWORD) -> str:
+    """The Authorization header of basic credentials."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def client_for(who: User | Robot | None) -> Client:
+    return Client(headers={"Authorization": basic(who.username)}) if who else Client()
+
+
+def bearer_client(token: str) -> Client:
+    return Client(headers={"Authorization": f"Bearer {token}"})
+
+
+def error_code(answer: Any) -> str:
+    """The code in the error envelope of an answer."""
+    return str(json.loads(answer.content)["errors"][0]["code"])
