@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,15 +56,17 @@ class ServerProcess:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float = 30) -> None:
-        """Poll `ready` until it is true; say what the server logged when it died or took too long."""
+        """Poll `ready` until it is true; a server that died or takes too long is ended, and its log shown."""
         deadline = time.monotonic() + seconds
-        while not ready():
-            status = self.process.poll()
-            if status is not None:
-                raise AssertionError(f"{self.name} ended with status {status}:\n{self.log_tail()}")
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{self.name} was not ready in {seconds} s:\n{self.log_tail()}")
-            time.sleep(0.05)
+        try:
+            while not ready():
+                status = self.process.poll()
+                assert status is None, f"{self.name} ended with status {status}:\n{self.log_tail()}"
+                assert time.monotonic() < deadline, f"{self.name} was not ready in {seconds} s:\n{self.log_tail()}"
+                time.sleep(0.05)
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """End the server and all its children at once, as a power cut would."""
@@ -224,14 +226,23 @@ def dockerd() -> Iterator[str]:
     with workspace("dockerd") as directory:
         host = f"unix://{directory}/docker.sock"
         argv = [
+            *_as_root_of_a_namespace(),
             _daemon("dockerd"),
             *("--bridge=none", "--iptables=false", "--ip6tables=false"),
             *(f"--data-root={directory}/data", f"--exec-root={directory}/exec", f"--pidfile={directory}/pid"),
-            *("--storage-driver=vfs", f"--host={host}", f"--group={os.getegid()}"),
+            *("--storage-driver=vfs", f"--host={host}", "--group=0"),
         ]
         with running(ServerProcess("dockerd", argv, directory=directory)) as process:
             process.wait_until(lambda: _docker_answers(host))
             yield host
+
+
+def _as_root_of_a_namespace() -> tuple[str, ...]:
+    """Without root, a user namespace makes us root enough; there the engine writes to /etc/docker and /run."""
+    if os.geteuid() == 0:
+        return ()
+    private = 'mount -t tmpfs tmpfs /etc/docker && mount -t tmpfs tmpfs /run && exec "$0" "$@"'
+    return ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", private)
 
 
 def _docker_answers(host: str) -> bool:
@@ -247,8 +258,11 @@ class Site:
 
     password = "Harbor12345"
 
-    def __init__(self, directory: Path, env: Mapping[str, str], settings: Mapping[str, object]) -> None:
+    def __init__(
+        self, directory: Path, env: Mapping[str, str], settings: Mapping[str, object], inside: Sequence[str] = ()
+    ) -> None:
         self.directory = directory
+        self.inside = inside  # what runs a command where the site's disk is
         self.data = directory / "data"
         self.port = free_port()
         self.host = f"{LOOPBACK}:{self.port}"
@@ -265,14 +279,13 @@ class Site:
 
     def manage(self, *arguments: str) -> str:
         """Run one management command and return what it printed."""
-        argv = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        argv = [*self.inside, sys.executable, str(ROOT / "manage.py"), *arguments]
         done = subprocess.run(argv, env=os.environ | self.env, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, f"manage.py {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def start(self, *wrapper: str) -> None:
-        """Start the server, as the last argument of the command `wrapper` if there is one."""
-        argv = [*wrapper, sys.executable, str(ROOT / "manage.py"), "serve"]
+    def start(self) -> None:
+        argv = [*self.inside, sys.executable, str(ROOT / "manage.py"), "serve"]
         self.server = ServerProcess("harborsite", argv, directory=self.directory, env=self.env)
         self.server.wait_until(self.healthy)
 
@@ -306,11 +319,37 @@ def _database_environment() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def harborsite(database: Mapping[str, str] | None = None, **settings: object) -> Iterator[Site]:
-    """A running Harborsite; `settings` go to its harbor.cfg, `database` is from `MariaDB.database()`."""
-    chosen = _database_environment() if database is None else nullcontext(database)
-    with workspace("harborsite") as directory, chosen as env:
-        site = Site(directory, env, settings)
+def small_disk(directory: Path, size: str) -> Iterator[tuple[str, ...]]:
+    """A file system of `size` on `directory`, in a mount namespace of its own; yields the way into it.
+
+    It goes with its last process, so nothing stays mounted whatever happens; without root, the kernel's user
+    namespaces let us do the same.
+    """
+    own_user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    mount = f"mount -t tmpfs -o size={size} tmpfs {directory} && echo mounted && exec sleep 3600"
+    argv = ["unshare", *own_user, "--mount", "sh", "-c", mount]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as keeper:
+        assert keeper.stdout
+        assert keeper.stdout.readline() == "mounted\n"
+        user = ("--user", "--preserve-credentials") if own_user else ()
+        try:
+            yield ("nsenter", f"--target={keeper.pid}", *user, "--mount", "--")
+        finally:
+            keeper.kill()
+
+
+@contextmanager
+def harborsite(database: Mapping[str, str] | None = None, disk: str = "", **settings: object) -> Iterator[Site]:
+    """A running Harborsite; `settings` go to its harbor.cfg.
+
+    `database` is what `MariaDB.database()` yields, `disk` the size of a small disk for its data volume.
+    """
+    with ExitStack() as stack:
+        directory = stack.enter_context(workspace("harborsite"))
+        env = stack.enter_context(_database_environment()) if database is None else database
+        (directory / "data").mkdir()
+        inside = stack.enter_context(small_disk(directory / "data", disk)) if disk else ()
+        site = Site(directory, env, settings, inside)
         site.manage("prepare")
         site.start()
         try:
