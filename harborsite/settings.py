@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "django_q",
     "rest_framework",
     "harborsite",
+    "harborsite.jobs",
     "audit",
     "projects",
     "registry",

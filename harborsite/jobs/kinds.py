@@ -1,0 +1,52 @@
+"""Every kind of job there is, as data; Harbor's vendor types are the names.
+
+The functions are named by dotted path, because they live in rooms that this one may not import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from harborsite.jobs.models import Execution
+    from harborsite.jobs.runner import Job
+
+SCHEDULER = "SCHEDULER"
+EXECUTION_SWEEP = "EXECUTION_SWEEP"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How jobs of one kind are run.
+
+    `run(job)` does one task. `launch(execution)` finds out which tasks there are, as a list of their parameters;
+    without it an execution has one task with the execution's own parameters.
+    """
+
+    run: str
+    launch: str = ""
+    max_attempts: int = 1
+    concurrency: int = 0  # how many at once; 0 leaves it to the number of workers
+    keep: int = 50  # how many finished executions of one vendor id are kept
+
+    def run_function(self) -> Callable[[Job], None]:
+        function: Callable[[Job], None] = import_string(self.run)
+        return function
+
+    def launch_function(self) -> Callable[[Execution], list[dict[str, object]]]:
+        function: Callable[[Execution], list[dict[str, object]]] = import_string(self.launch)
+        return function
+
+
+KINDS: Mapping[str, Kind] = {
+    EXECUTION_SWEEP: Kind("harborsite.jobs.sweep.trim", concurrency=1, keep=10),
+}
+
+# What runs by itself on every installation; the rows are written after each migration and may be paused, not lost.
+SYSTEM_SCHEDULES: Mapping[str, str] = {
+    EXECUTION_SWEEP: "0 0 0 * * *",
+}

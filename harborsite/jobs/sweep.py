@@ -1,0 +1,77 @@
+"""The minute tick, which fires schedules and picks up what a crash left lying, and the daily trim of old runs."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from django_q.brokers import get_broker
+
+from harborsite.jobs import engine, queue, schedules
+from harborsite.jobs.heartbeat import BEAT_SECONDS
+from harborsite.jobs.kinds import KINDS
+from harborsite.jobs.models import FINAL, Execution, PausedQueue, Status, Task, Worker
+from harborsite.jobs.runner import Job
+
+logger = logging.getLogger("harborsite.jobs")
+
+LOST_RUNS = 5  # a task that took its worker down this often is not tried again
+BATCH = 200
+
+
+def tick() -> None:
+    """Once a minute, in any worker; two at the same time do no harm."""
+    now = timezone.now()
+    schedules.fire_due(now)
+    recover_lost_tasks(now)
+    push_again(now)
+    Worker.objects.filter(heartbeat__lt=now - timedelta(seconds=4 * BEAT_SECONDS)).delete()
+
+
+def recover_lost_tasks(now: datetime) -> None:
+    """Put back what a dead worker was doing: its lease has run out."""
+    for task in Task.objects.filter(status=Status.RUNNING, lease_until__lt=now)[:BATCH]:
+        hopeless = task.run_count >= LOST_RUNS
+        with transaction.atomic():
+            lost = Task.objects.filter(pk=task.pk, run_count=task.run_count, status=Status.RUNNING, lease_until__lt=now)
+            if not lost.update(
+                status=Status.ERROR if hopeless else Status.PENDING,
+                status_message="its worker died" if hopeless else "",
+                lease_until=None,
+                end_time=now if hopeless else None,
+                update_time=now,
+            ):
+                continue
+            engine.refresh(task.execution_id)
+            if not hopeless:
+                queue.push(queue.RUN, task.pk)
+        logger.warning("task recovered", extra={"task": task.pk, "kind": task.vendor_type, "hopeless": hopeless})
+
+
+def push_again(now: datetime) -> None:
+    """Queue what waits, when the queue has run dry: an entry may have been lost, a retry may have come due."""
+    if get_broker().queue_size():
+        return
+    paused = PausedQueue.objects.values("vendor_type")
+    waiting = Task.objects.filter(status=Status.PENDING).exclude(vendor_type__in=paused).exclude(not_before__gt=now)
+    for task_id in waiting.order_by("pk").values_list("pk", flat=True)[:BATCH]:
+        queue.push(queue.RUN, task_id)
+    stale = now - timedelta(minutes=1)
+    unlaunched = Execution.objects.filter(launched=False, status=Status.RUNNING, update_time__lt=stale)
+    for execution_id in unlaunched.values_list("pk", flat=True)[:BATCH]:
+        queue.push(queue.LAUNCH, execution_id)
+
+
+def trim(job: Job) -> None:
+    """Drop finished executions beyond what each kind keeps; the job of EXECUTION_SWEEP."""
+    removed = 0
+    vendors = Execution.objects.order_by().values_list("vendor_type", "vendor_id").distinct()
+    for vendor_type, vendor_id in vendors:
+        job.check_stop()
+        keep = KINDS[vendor_type].keep if vendor_type in KINDS else 0
+        finished = Execution.objects.filter(vendor_type=vendor_type, vendor_id=vendor_id, status__in=FINAL)
+        old = list(finished.order_by("-pk").values_list("pk", flat=True)[keep : keep + BATCH])
+        removed += Execution.objects.filter(pk__in=old).delete()[0]
+    job.log(f"{removed} rows of old executions removed")

@@ -1,0 +1,264 @@
+"""The job engine: claims, leases, retries, stops, schedules, and what is picked up after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from harborsite.errors import BadRequest, PreconditionFailed
+from harborsite.jobs import cron, engine, runner, schedules, sweep
+from harborsite.jobs.kinds import KINDS, SYSTEM_SCHEDULES, Kind
+from harborsite.jobs.models import Execution, Schedule, Status, Task, TaskLog, Trigger
+from harborsite.jobs.runner import Job, PermanentError
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ran: list[dict[str, object]] = []
+behaviour: list[Callable[[Job], None]] = []
+
+
+def work(job: Job) -> None:
+    """The job function of the kind that these tests use."""
+    ran.append(dict(job.attrs))
+    for act in behaviour:
+        act(job)
+
+
+def find_tasks(execution: Execution) -> list[dict[str, object]]:
+    return [{"part": number} for number in range(int(execution.extra_attrs["parts"]))]
+
+
+@pytest.fixture(autouse=True)
+def _kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran.clear()
+    behaviour.clear()
+    kinds = {
+        "TEST": Kind(f"{__name__}.work", max_attempts=2, keep=2),
+        "TEST_ALONE": Kind(f"{__name__}.work", concurrency=1),
+        "TEST_FAN": Kind(f"{__name__}.work", launch=f"{__name__}.find_tasks"),
+    }
+    for name, kind in kinds.items():
+        monkeypatch.setitem(KINDS, name, kind)
+
+
+def started(kind: str = "TEST", **attrs: object) -> tuple[Execution, Task]:
+    execution = engine.start(vendor_type=kind, extra_attrs=attrs)
+    return execution, execution.tasks.get()
+
+
+def fail(job: Job) -> None:
+    raise OSError("the other side is down")
+
+
+def test_a_task_runs_once_however_often_it_is_queued() -> None:
+    execution, task = started(x=1)
+    assert OrmQ.objects.count() == 1
+    runner.run(task.pk)
+    runner.run(task.pk)
+    execution.refresh_from_db()
+    assert ran == [{"x": 1}]
+    assert (execution.status, execution.tasks.get().status) == (Status.SUCCESS, Status.SUCCESS)
+    assert execution.end_time is not None
+
+
+def test_a_failure_is_tried_again_later_and_then_ends_in_error() -> None:
+    behaviour.append(fail)
+    execution, task = started()
+    runner.run(task.pk)
+    task.refresh_from_db()
+    assert task.status == Status.PENDING
+    assert task.not_before is not None
+    assert task.not_before > timezone.now()
+    runner.run(task.pk)
+    assert len(ran) == 1, "it waits for its time"
+    Task.objects.update(not_before=timezone.now())
+    runner.run(task.pk)
+    task.refresh_from_db()
+    execution.refresh_from_db()
+    assert (task.status, task.status_message, execution.status) == (
+        Status.ERROR,
+        "the other side is down",
+        Status.ERROR,
+    )
+    assert "the other side is down" in "".join(TaskLog.objects.values_list("text", flat=True))
+
+
+def test_a_permanent_failure_is_not_tried_again() -> None:
+    def refuse(job: Job) -> None:
+        raise PermanentError("wrong password")
+
+    behaviour.append(refuse)
+    _, task = started()
+    runner.run(task.pk)
+    task.refresh_from_db()
+    assert (task.status, task.status_message) == (Status.ERROR, "wrong password")
+
+
+def test_one_failed_task_is_retried_alone() -> None:
+    execution = engine.start(vendor_type="TEST_FAN", extra_attrs={"parts": 2})
+    runner.launch(execution.pk)
+    first, second = execution.tasks.order_by("pk")
+    runner.run(first.pk)
+    behaviour.append(fail)
+    runner.run(second.pk)
+    execution.refresh_from_db()
+    assert execution.status == Status.ERROR
+    behaviour.clear()
+    engine.retry(task=second)
+    runner.run(second.pk)
+    execution.refresh_from_db()
+    assert execution.status == Status.SUCCESS
+    assert ran == [{"part": 0}, {"part": 1}, {"part": 1}]
+    with pytest.raises(PreconditionFailed):
+        engine.retry(task=first)
+
+
+def test_launching_twice_makes_the_tasks_once() -> None:
+    execution = engine.start(vendor_type="TEST_FAN", extra_attrs={"parts": 3})
+    runner.launch(execution.pk)
+    runner.launch(execution.pk)
+    assert execution.tasks.count() == 3
+
+
+def test_an_execution_with_nothing_to_do_succeeds() -> None:
+    execution = engine.start(vendor_type="TEST_FAN", extra_attrs={"parts": 0})
+    runner.launch(execution.pk)
+    execution.refresh_from_db()
+    assert (execution.status, execution.tasks.count()) == (Status.SUCCESS, 0)
+
+
+def test_a_waiting_task_stops_at_once_and_a_running_one_when_it_looks() -> None:
+    execution, task = started()
+    engine.stop(execution=execution)
+    runner.run(task.pk)
+    execution.refresh_from_db()
+    assert (execution.status, ran) == (Status.STOPPED, [])
+
+    def stop_itself(job: Job) -> None:
+        engine.stop_task(task=job.task)
+        job.flush()
+        job._flushed_at = 0  # as if a second had passed
+        job.progress(1, 2, "blobs")
+        job.check_stop()
+
+    behaviour.append(stop_itself)
+    execution, task = started()
+    runner.run(task.pk)
+    task.refresh_from_db()
+    assert (task.status, task.done, task.total, task.unit) == (Status.STOPPED, 1, 2, "blobs")
+
+
+def test_a_task_of_a_dead_worker_is_put_back_and_its_late_outcome_ignored() -> None:
+    def outlive_the_lease(job: Job) -> None:
+        Task.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+        sweep.recover_lost_tasks(timezone.now())
+
+    behaviour.append(outlive_the_lease)
+    execution, task = started()
+    runner.run(task.pk)
+    task.refresh_from_db()
+    assert task.status == Status.PENDING, "the first worker's success does not count: another may have begun"
+    behaviour.clear()
+    runner.run(task.pk)
+    execution.refresh_from_db()
+    assert execution.status == Status.SUCCESS
+
+
+def test_a_task_that_kills_its_workers_is_given_up() -> None:
+    _, task = started()
+    long_ago = timezone.now() - timedelta(hours=1)
+    Task.objects.update(status=Status.RUNNING, lease_until=long_ago, run_count=sweep.LOST_RUNS)
+    sweep.tick()
+    task.refresh_from_db()
+    assert (task.status, task.status_message) == (Status.ERROR, "its worker died")
+
+
+def test_a_lost_queue_entry_is_pushed_again() -> None:
+    started()
+    OrmQ.objects.all().delete()
+    sweep.tick()
+    assert OrmQ.objects.count() == 1
+    sweep.tick()
+    assert OrmQ.objects.count() == 1, "not while the queue still holds something"
+
+
+def test_a_kind_with_room_for_one_runs_one_at_a_time() -> None:
+    second_ran_inside: list[bool] = []
+
+    def try_the_other(job: Job) -> None:
+        other = Task.objects.exclude(pk=job.task.pk).get()
+        runner.run(other.pk)
+        other.refresh_from_db()
+        second_ran_inside.append(other.status != Status.PENDING)
+
+    behaviour.append(try_the_other)
+    _, first = started("TEST_ALONE")
+    started("TEST_ALONE")
+    OrmQ.objects.all().delete()
+    runner.run(first.pk)
+    assert second_ran_inside == [False]
+    assert OrmQ.objects.count() == 1, "the free place is offered to the next"
+
+
+def test_a_paused_queue_waits() -> None:
+    engine.pause(vendor_type="TEST")
+    _, task = started()
+    runner.run(task.pk)
+    assert ran == []
+    engine.resume(vendor_type="TEST")
+    runner.run(task.pk)
+    assert len(ran) == 1
+
+
+def test_a_due_schedule_starts_one_execution_and_missed_ones_are_made_up_for_once() -> None:
+    schedule = schedules.put(vendor_type="TEST", vendor_id=7, expression="0 0 * * * *", extra_attrs={"a": 1})
+    Schedule.objects.filter(pk=schedule.pk).update(next_time=timezone.now() - timedelta(hours=5))
+    schedules.fire_due(timezone.now())
+    schedules.fire_due(timezone.now())
+    execution = Execution.objects.get(vendor_type="TEST")
+    assert (execution.vendor_id, execution.trigger, execution.extra_attrs) == (7, Trigger.SCHEDULE, {"a": 1})
+    schedule.refresh_from_db()
+    assert schedule.next_time > timezone.now()
+
+
+def test_paused_schedules_do_not_fire() -> None:
+    engine.pause(vendor_type="SCHEDULER")
+    schedules.put(vendor_type="TEST", expression="0 * * * * *")
+    Schedule.objects.update(next_time=timezone.now() - timedelta(hours=1))
+    schedules.fire_due(timezone.now())
+    assert not Execution.objects.exists()
+
+
+def test_system_schedules_are_written_once() -> None:
+    schedules.ensure_system_schedules()
+    schedules.ensure_system_schedules()
+    assert set(Schedule.objects.values_list("vendor_type", flat=True)) == set(SYSTEM_SCHEDULES)
+
+
+def test_old_executions_are_trimmed() -> None:
+    for _ in range(4):
+        _execution, task = started()
+        runner.run(task.pk)
+    execution, task = started("EXECUTION_SWEEP")
+    runner.run(task.pk)
+    execution.refresh_from_db()
+    assert execution.status == Status.SUCCESS
+    assert Execution.objects.filter(vendor_type="TEST").count() == 2
+
+
+@pytest.mark.parametrize(
+    "expression", ["", "* * * * *", "1 0 0 * * *", "0 61 * * * *", "0 0 0 30 2 *", "@daily", "0 0 0 * * mon-"]
+)
+def test_a_bad_cron_is_refused(expression: str) -> None:
+    with pytest.raises(BadRequest):
+        cron.check(expression)
+
+
+def test_cron_is_evaluated_in_utc() -> None:
+    after = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+    assert cron.next_time("0 0 0 * * *", after) == datetime(2026, 3, 2, tzinfo=UTC)
+    assert cron.next_time("0 */15 * ? * 1", after) == datetime(2026, 3, 2, tzinfo=UTC)
