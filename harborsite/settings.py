@@ -112,6 +112,7 @@ def _database() -> dict[str, Any]:
 
 DATABASES = {"default": _database()}
 
+AUTHENTICATION_BACKENDS = ["projects.identity.backend.IdentityBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_NAME = "sid"

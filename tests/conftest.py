@@ -1,16 +1,11 @@
-"""What every test may ask for: a configuration of its own, named people with their projects, and clients for them.
+"""What every test may ask for: named people with their projects, and clients for them.
 
 Models are imported inside the fixtures: this file is read before Django is set up.
 """
 
 from __future__ import annotations
 
-import atexit
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,33 +16,30 @@ if TYPE_CHECKING:
     from projects.models import Project, User
     from tests.factories import ClientFor
 
-# Each test process has a data volume of its own, gone in the end. This must come before anything reads the settings.
-_HOME = Path(tempfile.mkdtemp(prefix="harborsite-tests-"))
-atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
-(_HOME / "harbor.cfg").write_text("hostname = testserver\nhttp_port = 80\n")
-os.environ["HARBOR_CFG"] = str(_HOME / "harbor.cfg")
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _keys() -> None:
     """The token key and its certificate, as `prepare` makes them."""
     from harborsite import config
-    from harborsite.files import make_private_directory
     from registry.auth.keys import ensure_keys
 
-    make_private_directory(config.current().secret_dir)
     ensure_keys(config.current().secret_dir, make=True)
 
 
 @pytest.fixture(autouse=True)
 def _fast_and_clean(settings: Settings) -> Iterator[None]:
-    """Passwords are hashed cheaply, and no test sees the settings that another one changed."""
+    """Passwords are hashed cheaply, and no test sees what the process remembers of another one."""
     from projects import params
+    from projects.identity import signin
+    from registry.auth import tokens
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}  # nothing was collected
     params.forget()
     yield
-    params.forget()
+    for module in (params, signin, tokens):
+        module.forget()
 
 
 @pytest.fixture

@@ -1,0 +1,118 @@
+"""Name and password against the accounts of the database: people by name or e-mail, robot accounts by prefixed name."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+
+from django.contrib.auth.hashers import check_password, make_password
+from django.db.models import Q
+from django.utils.translation import gettext_noop as _
+
+from harborsite.config import KEYS
+from harborsite.errors import Forbidden
+from projects import params
+from projects.identity.memory import Remembered
+from projects.identity.origin import is_loopback
+from projects.models import Robot, User
+from projects.models.user import ADMIN_ID
+
+DEFAULT_PASSWORD = str(KEYS["harbor_admin_password"].default)
+_LONGEST_NAME = 512  # with a robot account's prefix
+_LONGEST_PASSWORD = 1024  # hashing is costly enough without anybody choosing how much there is to hash
+
+Account = User | Robot
+_remembered: Remembered[tuple[type[Account], int]] = Remembered(seconds=60, size=4096)
+
+
+class DefaultPasswordRefused(Forbidden):
+    default_message = _(
+        "The built-in administrator still has the default password, which works only on the machine that Harborsite "
+        "runs on. Set another one there: manage.py users set-password admin"
+    )
+
+
+def sign_in(*, username: str, password: str, remote_addr: str) -> Account | None:
+    """The account that these credentials belong to, if it may be used now; None for anything else.
+
+    Takes the same time for an unknown name as for a wrong password. A pair that was verified within the last minute
+    costs one query and no hashing. Raises DefaultPasswordRefused.
+    """
+    if not _is_plausible(username, password):
+        return None
+    pair = _remembered.digest(username, password)
+    account = _recall(pair)
+    if account is None:
+        account = _verify(username, password)
+        if account is None:
+            return None
+        _remembered.add(pair, (type(account), account.pk), _fingerprint(account))
+    if _has_default_password(account, password) and not is_loopback(remote_addr):
+        raise DefaultPasswordRefused
+    return account
+
+
+def forget() -> None:
+    """Verify every pair anew."""
+    _remembered.clear()
+
+
+def _is_plausible(username: str, password: str) -> bool:
+    """Whether anybody could have these: neither empty nor endless, and text that can be stored."""
+    try:
+        username.encode(), password.encode()
+    except UnicodeEncodeError:
+        return False
+    fits = len(username) <= _LONGEST_NAME and len(password) <= _LONGEST_PASSWORD
+    return fits and bool(username and password) and "\0" not in username
+
+
+def _recall(pair: bytes) -> Account | None:
+    """The account of a remembered pair, read afresh; forgotten if anything about it has changed."""
+    entry = _remembered.get(pair)
+    if entry is None:
+        return None
+    kind, pk = entry.account
+    account: Account | None = kind.objects.filter(pk=pk).first()
+    if account and _is_usable(account) and hmac.compare_digest(_fingerprint(account), entry.fingerprint):
+        return account
+    _remembered.forget(pair)
+    return None
+
+
+def _verify(username: str, password: str) -> Account | None:
+    """The first account of this name, or else of this e-mail address, whose password it is."""
+    candidates = list(_candidates(username))
+    for account in candidates:
+        encoded = account.secret if isinstance(account, Robot) else account.password
+        if check_password(password, encoded) and _is_usable(account):
+            return account
+    if not candidates:
+        make_password(password)  # takes as long as looking at a wrong one
+    return None
+
+
+def _candidates(username: str) -> Iterator[Account]:
+    prefix = params.get(params.ROBOT_NAME_PREFIX)
+    if prefix and username.startswith(prefix):
+        yield from Robot.objects.filter(name=username.removeprefix(prefix))
+    people = list(User.objects.living().filter(Q(username=username) | Q(email=username)))
+    yield from sorted(people, key=lambda person: person.username != username)
+
+
+def _is_usable(account: Account) -> bool:
+    return account.is_active and not (isinstance(account, User) and account.deleted)
+
+
+def _has_default_password(account: Account, password: str) -> bool:
+    is_admin = isinstance(account, User) and account.pk == ADMIN_ID
+    return is_admin and hmac.compare_digest(password.encode(), DEFAULT_PASSWORD.encode())
+
+
+def _fingerprint(account: Account) -> bytes:
+    """Everything about an account that a change of ends what was remembered."""
+    if isinstance(account, Robot):
+        state = (account.username, account.secret, str(account.expires_at), repr(account.permissions))
+    else:
+        state = (account.username, account.password, account.email or "", str(account.sysadmin_flag))
+    return _remembered.digest(*state)

@@ -1,0 +1,14 @@
+"""A configuration and a data volume for this test process alone; a plugin, as it has to come before the settings."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+HOME = Path(tempfile.mkdtemp(prefix="harborsite-tests-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+(HOME / "data" / "static").mkdir(parents=True)
+(HOME / "data" / "secret").mkdir(mode=0o700)
+(HOME / "harbor.cfg").write_text("hostname = testserver\nhttp_port = 80\n")
+os.environ["HARBOR_CFG"] = str(HOME / "harbor.cfg")
