@@ -21,6 +21,11 @@ class OperatorCommand(BaseCommand):
         self._from_shell = True
         super().run_from_argv(argv)
 
+    def print_step(self, name: str, outcome: str) -> None:
+        """One line, in the columns of install.sh."""
+        self.stdout.write(f"{name:<22}{outcome}")
+        self.stdout.flush()
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)

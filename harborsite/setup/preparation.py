@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from django.db import transaction
 from harborsite.config import Config
 from harborsite.files import make_private_directory, write_whole
 from harborsite.setup import SetupError, database
+from harborsite.setup.instance import running
 from projects.models import Member, Project, Quota, User
 from projects.models.quota import UNLIMITED
 from projects.models.user import ADMIN_ID
@@ -29,14 +30,14 @@ from registry.auth.keys import KeysRefused, ensure_keys
 LIBRARY_ID = 1
 
 
-def prepare(*, config: Config, report: Callable[[str], None]) -> None:
-    """Make everything ready, reporting a line for each step; raises SetupError."""
+def prepare(*, config: Config, report: Callable[[str, str], None]) -> None:
+    """Make everything ready, reporting each step and what came of it; raises SetupError."""
     os.umask(0o077)
     try:
         make_private_directory(config.data_volume)
         with _alone(config.data_volume):
-            for step in (_directories, _secrets, _tables, _static_files):
-                report(step(config))
+            for name, step in _STEPS.items():
+                report(name, step(config))
     except OSError as error:
         raise SetupError(
             f"{error.filename}: {error.strerror}. The user that runs Harborsite must be able to write there, and "
@@ -59,7 +60,7 @@ def _directories(config: Config) -> str:
     for directory in (config.secret_dir, config.data_volume / "log", config.secretkey_path):
         make_private_directory(directory)
     config.secret_dir.chmod(0o700)
-    return f"data in {config.data_volume}"
+    return str(config.data_volume)
 
 
 def _secrets(config: Config) -> str:
@@ -69,7 +70,7 @@ def _secrets(config: Config) -> str:
         raise SetupError(str(error)) from None
     made |= _ensure_secret(config.secret_dir / "django_key")
     made |= _ensure_secret(config.secretkey_path / "secretkey")
-    return "keys and root certificate " + ("made" if made else "kept")
+    return "made" if made else "kept"
 
 
 def _ensure_secret(path: Path) -> bool:
@@ -84,11 +85,13 @@ def _tables(config: Config) -> str:
     database.ensure_exists(config)
     database.refuse_newer()
     before = database.state()
+    if before is database.State.BEHIND and running(config):
+        raise SetupError("the server is running, and the database must be upgraded. Run 'manage.py stop' first.")
     with database.upgrading():
         first = _first_accounts(config.harbor_admin_password)
     if first:
-        return "database created, with administrator admin and project library"
-    return "database up to date" if before is database.State.CURRENT else "database upgraded"
+        return "created, with administrator admin and project library"
+    return "up to date" if before is database.State.CURRENT else "upgraded"
 
 
 def _first_accounts(password: str) -> bool:
@@ -110,11 +113,12 @@ def _static_files(config: Config) -> str:
     stamp = config.data_volume / "static" / ".stamp"
     wanted = _static_fingerprint()
     if stamp.is_file() and stamp.read_text() == wanted:
-        return "static files up to date"
+        return "up to date"
     make_private_directory(stamp.parent)
-    call_command("collectstatic", interactive=False, clear=True, verbosity=0)  # a killed run leaves half files
+    whole = running(config) is None  # start afresh, as a killed run leaves half files; but not under a server's feet
+    call_command("collectstatic", interactive=False, clear=whole, verbosity=0)
     write_whole(stamp, wanted.encode())
-    return "static files collected"
+    return "collected"
 
 
 def _static_fingerprint() -> str:
@@ -125,3 +129,11 @@ def _static_fingerprint() -> str:
             about = os.stat(storage.path(name))
             digest.update(f"{name}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+_STEPS: Mapping[str, Callable[[Config], str]] = {
+    "Data volume": _directories,
+    "Keys, certificate": _secrets,
+    "Database": _tables,
+    "Static files": _static_files,
+}

@@ -13,4 +13,4 @@ class Command(OperatorCommand):
     help = "Make keys, database, administrator and static files, as far as they are missing. May be run again."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        prepare(config=current(), report=self.stdout.write)
+        prepare(config=current(), report=self.print_step)

@@ -13,4 +13,4 @@ class Command(OperatorCommand):
     help = "End the server that works on this data volume, and wait until it has ended."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write("stopped" if stop(current()) else "not running")
+        self.print_step("Server", "stopped" if stop(current()) else "not running")

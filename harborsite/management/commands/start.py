@@ -1,0 +1,19 @@
+"""`manage.py start`: run the server in the background."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harborsite.config import current
+from harborsite.setup.background import start, welcome
+from harborsite.setup.command import OperatorCommand
+
+
+class Command(OperatorCommand):
+    help = "Start the server in the background, wait until it is healthy, and say how to use it."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        config = current()
+        pid = start(config)
+        self.print_step("Server", f"healthy, as process {pid}")
+        self.stdout.write(welcome(config))

@@ -1,0 +1,62 @@
+"""Starting the server in the background: what `start` and install.sh do, and what they say then."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from harborsite.config import BASE_DIR, Config
+from harborsite.setup import SetupError, logfile
+from harborsite.setup.instance import is_healthy, running
+
+_PATIENCE = 60.0  # seconds; a start takes two
+_TAIL = 15
+
+
+def start(config: Config) -> int:
+    """Start `serve` on its own, writing to the log; returns its process id once it is healthy."""
+    if pid := running(config):
+        raise SetupError(f"Harborsite is running already on {config.data_volume}, as process {pid}.")
+    log = logfile.path(config)
+    logfile.rotate(log)
+    begin = log.stat().st_size if log.exists() else 0
+    with log.open("ab") as output:
+        server = subprocess.Popen(  # noqa: S603 - our own interpreter and file
+            [sys.executable, str(BASE_DIR / "manage.py"), "serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=BASE_DIR,
+            env=os.environ | {"HARBOR_CFG": str(config.source), "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _PATIENCE
+    while not (running(config) == server.pid and is_healthy(config)):
+        if server.poll() is not None:
+            raise SetupError(f"the server ended at once. {log} says:\n{_tail(log, begin)}")
+        if time.monotonic() > deadline:
+            raise SetupError(f"the server is not healthy after {_PATIENCE:.0f} s. {log} says:\n{_tail(log, begin)}")
+        time.sleep(0.1)
+    return server.pid
+
+
+def _tail(log: Path, begin: int) -> str:
+    with log.open("rb") as file:
+        file.seek(begin)
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-_TAIL:])
+
+
+def welcome(config: Config) -> str:
+    """Where the portal is, who signs in, and three lines to try."""
+    host = config.registry_host
+    return f"""
+Portal   {config.external_url}
+Sign in  admin, with harbor_admin_password of {config.source}
+
+Try it where docker runs, with an image that is there:
+  docker login {host} -u admin
+  docker tag hello-world:latest {host}/library/hello-world:latest
+  docker push {host}/library/hello-world:latest"""

@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# Sets Harborsite up and starts it; run again, it upgrades and restarts. `--no-start` does all but start.
+# Every step can be broken off: what it makes appears whole or not at all, and the next run goes on from there.
+set -euo pipefail
+[[ -z ${HARBOR_CFG:-} ]] || HARBOR_CFG=$(realpath -m -- "$HARBOR_CFG") # it is relative to where the caller stands
+cd "$(dirname "${BASH_SOURCE[0]}")"
+umask 077
+
+readonly LOG=$PWD/.install.log
+readonly PYTHON=.venv/bin/python
+child=
+step_open=
+
+usage() {
+    echo "usage: ./install.sh [--no-start]"
+    echo "Sets Harborsite up from harbor.cfg and starts it. Run again, it upgrades and restarts."
+}
+
+step() { printf '%-22s' "$1"; step_open=1; }
+done_with() { printf '%s\n' "$1"; step_open=; }
+fail() {
+    [[ -z $step_open ]] || printf 'failed\n'
+    printf 'install.sh: %s\n' "$@" >&2
+    exit 1
+}
+
+interrupted() {
+    trap '' INT TERM
+    [[ -z $child ]] || { kill -TERM "$child" 2>/dev/null && wait "$child" 2>/dev/null; } || true
+    printf '\ninstall.sh: interrupted; run ./install.sh again to go on\n' >&2
+    exit 130
+}
+
+# Runs a command with its output in $LOG, so that Ctrl-C and SIGTERM are answered while it runs.
+quietly() {
+    local status=0
+    printf '\n$ %s\n' "$*" >>"$LOG"
+    "$@" >>"$LOG" 2>&1 9>&- </dev/null &
+    child=$!
+    wait "$child" || status=$?
+    child=
+    return "$status"
+}
+
+why() { tail -n 12 "$LOG" | sed 's/^/    /'; }
+
+# --- steps ------------------------------------------------------------------------------------------------
+
+# The newest Python that is there, 3.11 at least.
+find_python() {
+    step "Python"
+    local candidate
+    for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            SYSTEM_PYTHON=$(command -v "$candidate")
+            done_with "$("$SYSTEM_PYTHON" -c 'import platform; print(platform.python_version())')"
+            return
+        fi
+    done
+    fail "Python 3.11 or newer is needed, and there is none. On Debian 12: sudo apt-get install python3"
+}
+
+compiles() { printf '#include <%s>\n' "$1" | cc -E ${2:+-I"$2"} - >/dev/null 2>&1; }
+
+# Debian's names of what is missing to make the virtual environment: two packages are compiled.
+missing_packages() {
+    local include
+    "$SYSTEM_PYTHON" -c 'import venv, ensurepip' 2>/dev/null || echo python3-venv
+    include=$("$SYSTEM_PYTHON" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+    command -v cc >/dev/null || echo gcc libc6-dev
+    [[ -f $include/Python.h ]] || echo python3-dev
+    if ! command -v pkg-config >/dev/null; then
+        echo pkg-config default-libmysqlclient-dev
+    elif ! pkg-config --exists mysqlclient && ! pkg-config --exists mariadb && ! pkg-config --exists libmariadb; then
+        echo default-libmysqlclient-dev
+    fi
+    compiles ldap.h || echo libldap-dev
+    compiles sasl/sasl.h || echo libsasl2-dev
+}
+
+install_packages() {
+    step "System packages"
+    local missing
+    read -r -d '' -a missing < <(missing_packages) || true
+    if [[ ${#missing[@]} -eq 0 ]]; then
+        done_with "nothing missing"
+        return
+    fi
+    local line="apt-get install -y --no-install-recommends ${missing[*]}"
+    command -v apt-get >/dev/null || fail "this is no Debian: install what Debian calls: ${missing[*]}"
+    [[ $EUID -eq 0 ]] || fail "packages are missing. Run this, then ./install.sh again:" "  sudo $line"
+    export DEBIAN_FRONTEND=noninteractive
+    {
+        quietly dpkg --configure -a && # what a broken-off apt-get left
+            quietly apt-get -o DPkg::Lock::Timeout=300 update &&
+            quietly apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}"
+    } || fail "apt-get could not install ${missing[*]}. The end of $LOG:" "$(why)"
+    done_with "installed ${missing[*]}"
+}
+
+# Each set of requirements has a directory of its own, which .venv points to once it is complete. So the server
+# that runs keeps its packages until it is restarted, and a broken-off build is never used.
+make_venv() {
+    local version wanted
+    version=$("$SYSTEM_PYTHON" -c 'import sys; print(*sys.version_info[:2])')
+    wanted=.venv-$(printf '%s\n' "$version" "$PWD" | cat - requirements.txt | sha256sum | cut -c1-12)
+    if [[ -f $wanted/complete && $(readlink .venv) == "$wanted" ]]; then
+        step "Python packages"
+        done_with "up to date"
+        return
+    fi
+    [[ -f $wanted/complete ]] || build_venv "$wanted"
+    [[ -L .venv || ! -e .venv ]] || { rm -rf .venv-replaced && mv .venv .venv-replaced; }
+    ln -sfn "$wanted" .venv.new
+    mv -fT .venv.new .venv
+}
+
+build_venv() {
+    install_packages
+    step "Python packages"
+    rm -rf "$1"
+    quietly "$SYSTEM_PYTHON" -m venv "$1" || fail "the virtual environment cannot be made:" "$(why)"
+    quietly "$1/bin/python" -m pip install --disable-pip-version-check -r requirements.txt ||
+        fail "pip could not install requirements.txt. Is there a way to the package index? The end of $LOG:" "$(why)"
+    touch "$1/complete"
+    done_with "installed in $1"
+}
+
+# Only when nothing runs from them any more.
+drop_old_venvs() {
+    local current directory
+    current=$(readlink .venv)
+    for directory in .venv-*; do
+        [[ ! -d $directory || $directory == "$current" ]] || rm -rf "$directory"
+    done
+}
+
+make_configuration() {
+    step "Configuration"
+    if [[ -n ${HARBOR_CFG:-} ]]; then
+        [[ -f $HARBOR_CFG ]] || fail "HARBOR_CFG: there is no file $HARBOR_CFG. Copy harbor.cfg.tmpl there."
+        done_with "$HARBOR_CFG"
+    elif [[ -f harbor.cfg ]]; then
+        done_with "harbor.cfg"
+    else
+        cp harbor.cfg.tmpl harbor.cfg.new
+        mv harbor.cfg.new harbor.cfg
+        done_with "harbor.cfg made from harbor.cfg.tmpl"
+    fi
+}
+
+# Runs one of our commands, which prints a line for each of its steps.
+manage() {
+    local begin status=0
+    begin=$(stat -c %s "$LOG")
+    quietly $PYTHON manage.py "$1" || status=$?
+    tail -c +$((begin + 1)) "$LOG" | sed '1,/^\$ /d'
+    [[ $status -eq 0 ]] || fail "'manage.py $1' stopped. Put right what it says above, then run ./install.sh again."
+}
+
+main() {
+    local start=1
+    case "$#:${1:-}" in
+        0:) ;;
+        1:--no-start) start= ;;
+        1:-h | 1:--help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    exec 9>.install.lock
+    flock -n 9 || fail "another install.sh is at work here. Wait for it to end."
+    trap interrupted INT TERM
+    : >"$LOG"
+    find_python
+    make_venv
+    make_configuration
+    if [[ -n $start ]]; then
+        manage stop
+        manage prepare
+        manage start
+        drop_old_venvs
+    else
+        manage prepare
+    fi
+}
+main "$@"
