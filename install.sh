@@ -4,7 +4,6 @@
 set -euo pipefail
 [[ -z ${HARBOR_CFG:-} ]] || HARBOR_CFG=$(realpath -m -- "$HARBOR_CFG") # it is relative to where the caller stands
 cd "$(dirname "${BASH_SOURCE[0]}")"
-umask 077
 
 readonly LOG=$PWD/.install.log
 readonly PYTHON=.venv/bin/python
@@ -143,7 +142,7 @@ make_configuration() {
     elif [[ -f harbor.cfg ]]; then
         done_with "harbor.cfg"
     else
-        cp harbor.cfg.tmpl harbor.cfg.new
+        install -m 600 harbor.cfg.tmpl harbor.cfg.new # it holds passwords
         mv harbor.cfg.new harbor.cfg
         done_with "harbor.cfg made from harbor.cfg.tmpl"
     fi
