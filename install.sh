@@ -19,7 +19,8 @@ step() { printf '%-22s' "$1"; step_open=1; }
 done_with() { printf '%s\n' "$1"; step_open=; }
 fail() {
     [[ -z $step_open ]] || printf 'failed\n'
-    printf 'install.sh: %s\n' "$@" >&2
+    printf 'install.sh: %s\n' "$1" >&2
+    [[ $# -eq 1 ]] || printf '%s\n' "${@:2}" >&2
     exit 1
 }
 
