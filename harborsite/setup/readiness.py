@@ -16,7 +16,11 @@ from registry.auth.keys import KeysRefused, ensure_keys
 def check_prepared(config: Config) -> None:
     """Raise SetupError unless `prepare` of this version has gone through."""
     prepare_first = f"{config.data_volume} is not prepared for this version. Run 'manage.py prepare'."
-    wanted = [config.secret_dir / "django_key", config.secretkey_path / "secretkey", config.data_volume / "static" / ".stamp"]
+    wanted = [
+        config.secret_dir / "django_key",
+        config.secretkey_path / "secretkey",
+        config.data_volume / "static" / ".stamp",
+    ]
     if not all(path.exists() for path in wanted):
         raise SetupError(prepare_first)
     try:
