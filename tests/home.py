@@ -1,4 +1,4 @@
-"""A configuration and a data volume for this test process alone; a plugin, as it has to come before the settings."""
+"""A configuration and a data volume for this test process alone; imported before the settings are read."""
 
 import atexit
 import os
