@@ -1,0 +1,1 @@
+"""The HTTP server and the process tree of `manage.py serve`."""

@@ -1,0 +1,163 @@
+"""The process tree of `manage.py serve`: one parent that has loaded the product, and forks what runs it.
+
+The parent serves nothing itself. It listens before it forks, so that a taken port is said at once and a restart of
+the web process refuses no connection; its children share its memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+from harborsite.config import Config
+
+STOP_SECONDS: Final = 8.5  # then what still runs is killed: `serve` promises to be gone after ten
+LONG_ENOUGH: Final = 10.0  # a child that lived so long is restarted at once
+MAX_PAUSE: Final = 30.0
+_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None)
+
+logger = logging.getLogger(__name__)
+
+
+def _die_with_parent() -> None:
+    """Linux sends SIGTERM to a process when its parent is gone, even by kill -9."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@dataclass
+class Child:
+    """One kind of child and, while it runs, its process."""
+
+    name: str
+    main: Callable[[], None]
+    pid: int = 0
+    started: float = 0.0
+    pause: float = 0.0  # before the next start
+    due: float = field(default=0.0)
+
+    def start(self) -> None:
+        self.started, parent = time.monotonic(), os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._run(parent)
+        logger.info("process started", extra={"role": self.name, "child": self.pid})
+
+    def _run(self, parent: int) -> NoReturn:
+        status = 1
+        try:
+            os.setpgid(0, 0)  # so that it can be killed with all its children, and Ctrl-C reaches the parent alone
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            if os.getppid() == parent:  # else the parent died before the kernel was asked to tell
+                self.main()
+                status = 0
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) else 1
+        except BaseException:
+            logger.exception("process failed", extra={"role": self.name})
+        finally:
+            logging.shutdown()
+            os._exit(status)
+
+    def ended(self, status: int) -> None:
+        """Plan the restart: at once, or later and later where the child dies young."""
+        now = time.monotonic()
+        self.pid = 0
+        self.pause = 0.0 if now - self.started > LONG_ENOUGH else min(MAX_PAUSE, self.pause * 2 or 1.0)
+        self.due = now + self.pause
+        code = os.waitstatus_to_exitcode(status)
+        logger.error("process ended", extra={"role": self.name, "code": code, "restart_in": self.pause})
+
+
+class Supervisor:
+    """Keeps its children running until SIGTERM or SIGINT, then stops them in time."""
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self._children = children
+
+    def run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        os.register_at_fork(after_in_child=_die_with_parent)
+        while True:
+            now = time.monotonic()
+            for child in self._children:
+                if not child.pid and child.due <= now:
+                    child.start()
+            caught = signal.sigtimedwait(_SIGNALS, 1.0)
+            if caught is not None and caught.si_signo != signal.SIGCHLD:
+                break
+            self._reap()
+        self._stop()
+
+    def _reap(self) -> None:
+        for child in self._running():
+            if (ended := os.waitpid(child.pid, os.WNOHANG))[0]:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)  # what it left behind holds its sockets and locks
+                child.ended(ended[1])
+
+    def _stop(self) -> None:
+        logger.info("stopping")
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self._running():
+            os.kill(child.pid, signal.SIGTERM)
+        while self._running():
+            if time.monotonic() > deadline:
+                self._kill()
+            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+            for child in self._running():
+                if os.waitpid(child.pid, os.WNOHANG)[0]:
+                    child.pid = 0
+        logger.info("stopped")
+
+    def _kill(self) -> None:
+        for child in self._running():
+            logger.warning("killing what still runs", extra={"role": child.name})
+            os.killpg(child.pid, signal.SIGKILL)
+
+    def _running(self) -> list[Child]:
+        return [child for child in self._children if child.pid]
+
+
+def run(config: Config, *, access_log: bool = False) -> None:
+    """Serve in the foreground: web and jobs, until SIGTERM. Raises OSError where the port cannot be had."""
+    from django.core.wsgi import get_wsgi_application
+    from django.db import connections
+
+    from harborsite.server import jobs, web
+
+    listeners = web.listen(config)
+    application = get_wsgi_application()
+    web.warm_up()
+    connections.close_all()  # a connection must not be shared by a fork
+    _raise_file_limit()
+    gc.collect()
+    gc.freeze()  # the collector must not touch, and so copy, what the children share
+
+    def serve_web() -> None:
+        web.Web(config=config, application=application, listeners=listeners, access_log=access_log).run()
+
+    def serve_jobs() -> None:
+        for listener in listeners:
+            listener.close()
+        jobs.run()
+
+    Supervisor([Child("web", serve_web), Child("jobs", serve_jobs)]).run()
+
+
+def _raise_file_limit() -> None:
+    """Each connection is a file; the usual soft limit of 1024 is for programs that use select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, 65536) if hard != resource.RLIM_INFINITY else 65536
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,100 @@
+"""gunicorn, configured for Harborsite: what `serve` runs in the web process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger as GunicornLogger
+
+from harborsite.config import Config
+from harborsite.server.worker import Worker
+
+GRACE: Final = 6  # seconds for requests that run when the server is told to stop
+DEFAULT_WORKERS: Final = 2
+DEFAULT_THREADS: Final = 16
+
+WSGIApp = Callable[..., Any]
+
+
+class Logger(GunicornLogger):  # type: ignore[misc]
+    """gunicorn's messages through the product's logging; one plain line per request, if wanted, straight to stdout."""
+
+    def setup(self, cfg: Any) -> None:
+        self.loglevel = logging.INFO
+        self.error_log = logging.getLogger("harborsite.server")
+        self.access_lines = cfg.accesslog is not None
+
+    def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
+        """Path without query: a query may hold what must not be kept."""
+        if self.access_lines:
+            address, milliseconds = environ.get("REMOTE_ADDR", "-"), request_time / timedelta(milliseconds=1)
+            status = str(resp.status or 0)[:3]
+            line = f"access {address} {req.method} {req.path} {status} {resp.sent} {milliseconds:.1f}ms\n"
+            os.write(1, line.encode("latin-1", "replace"))
+
+
+class Web(BaseApplication):  # type: ignore[misc]
+    """gunicorn for an application that is loaded and sockets that listen already."""
+
+    def __init__(
+        self, *, config: Config, application: WSGIApp, listeners: Sequence[socket.socket], access_log: bool
+    ) -> None:
+        self._config, self._application, self._listeners = config, application, listeners
+        self._access_log = access_log
+        super().__init__()
+
+    def load_config(self) -> None:
+        config = self._config
+        settings = {
+            "bind": [f"fd://{os.dup(listener.fileno())}" for listener in self._listeners],
+            "worker_class": Worker,
+            "workers": config.workers or DEFAULT_WORKERS,
+            "threads": config.threads or DEFAULT_THREADS,
+            "logger_class": Logger,
+            "accesslog": "-" if self._access_log else None,
+            "preload_app": True,
+            "keepalive": 75,
+            "timeout": 60,
+            "graceful_timeout": GRACE,
+            "worker_connections": 4000,
+            "limit_request_line": 8190,
+            "limit_request_field_size": 16380,
+            "control_socket_disable": True,
+            "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108 - a heartbeat
+        }
+        if config.ui_url_protocol == "https":
+            settings |= {"certfile": str(config.ssl_cert), "keyfile": str(config.ssl_cert_key)}
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> WSGIApp:
+        return self._application
+
+    def run(self) -> None:
+        """Serve until SIGTERM; ends the process."""
+        Arbiter(self).run()
+
+
+def warm_up() -> None:
+    """Import what Django would import at the first request, so that the workers share it."""
+    from django.urls import get_resolver
+
+    get_resolver().reverse_dict  # noqa: B018 - reading it resolves the whole URL configuration
+
+
+def listen(config: Config) -> list[socket.socket]:
+    """Sockets on the configured port; raises OSError where it is taken. All addresses means IPv6 as well."""
+    address = config.bind.strip("[]") or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")  # noqa: S104 - documented default
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return [
+        socket.create_server(
+            (address, config.port), family=family, backlog=1024, dualstack_ipv6=not config.bind and ":" in address
+        )
+    ]

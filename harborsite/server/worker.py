@@ -1,0 +1,350 @@
+"""The web worker: gunicorn's threaded worker, without the threads that slow clients would hold.
+
+gunicorn's worker gives a connection to a thread from its first byte to the last byte of the response. Here the
+event loop collects request heads and drains responses, so a thread is held only while the application runs or a
+request body arrives. Request parsing, keep-alive, TLS set-up and graceful stop stay gunicorn's.
+"""
+
+from __future__ import annotations
+
+import re
+import selectors
+import socket
+import ssl
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+
+from gunicorn import sock as gunicorn_sock
+from gunicorn.http import get_parser, wsgi
+from gunicorn.http.errors import NoMoreData
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from harborsite.server.outbox import FILE_STEP, Outbox
+
+HEAD_TIMEOUT: Final = 20.0  # for a request's head, from its first byte, and for a TLS handshake
+BODY_TIMEOUT: Final = 60.0  # between two pieces of a request's body
+DRAIN_TIMEOUT: Final = 300.0  # without a byte of the response taken
+LINGER: Final = 2.0  # for the client to read an answer after which the connection closes
+HEAD_STEP: Final = 64 * 1024
+HEAD_LIMIT: Final = 64 * 1024
+HEAD_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+)
+HIGH_WATER: Final = 256 * 1024  # bytes of a response produced ahead of the client
+HEAD_END: Final = b"\r\n\r\n"
+SMALL_BODY: Final = 64 * 1024  # collected with the head
+MAPPED: Final = "::ffff:"
+SWITCH_INTERVAL: Final = 0.001  # a thread that waits for the interpreter waits 5 ms by default
+_BODY: Final = re.compile(rb"\r\n(?:transfer-encoding:|content-length:[ \t]*(\d{1,18}))", re.IGNORECASE)
+_EXPECT: Final = re.compile(rb"\r\nexpect:", re.IGNORECASE)
+PARKED: Final = object()  # what `handle` answers when the event loop is to drain the response
+
+
+class Exchange:
+    """One request and what is left of its response."""
+
+    def __init__(self, req: Any, resp: Any, environ: dict[str, Any], outbox: Outbox) -> None:
+        self.req, self.resp, self.environ, self.outbox = req, resp, environ, outbox
+        self.started = datetime.now()
+        self.result: Any = None
+        self.items: Iterator[bytes] = iter(())
+        self.complete = False
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """A client's connection; `head` is what came of the next request."""
+
+    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
+        super().__init__(cfg, sock, client, server)
+        self.head = bytearray()
+        self.exchange: Exchange | None = None
+        self.sends_body = False
+        self.in_body_lane = False
+        self.handshaking = cfg.is_ssl
+        if cfg.is_ssl:
+            self.sock = gunicorn_sock.ssl_wrap_socket(sock, cfg)
+        self.parser = get_parser(cfg, self.sock, client)
+        self.initialized = self.data_ready = True
+
+    def receive(self) -> bytes:
+        """What has arrived, after the handshake; raises where that means waiting. For the event loop."""
+        if self.handshaking:
+            self.sock.do_handshake()
+            self.handshaking = False
+        data: bytes = self.sock.recv(HEAD_STEP)
+        while self.cfg.is_ssl and self.sock.pending():  # what TLS holds back, the selector does not see
+            data += self.sock.recv(HEAD_STEP)
+        return data
+
+    def is_ready(self) -> bool:
+        """Whether a thread can start on the request: the head is whole, and so is a small body.
+
+        Only a guess about what the parser will find: it decides who waits for the rest, not what the request is.
+        """
+        end = self.head.find(HEAD_END)
+        if end < 0:
+            return False
+        length = _BODY.search(self.head, 0, end + 2)
+        if length is None or length[1] == b"0":
+            return True
+        size = int(length[1] or SMALL_BODY + 1)
+        self.sends_body = size > SMALL_BODY or _EXPECT.search(self.head, 0, end + 2) is not None
+        return self.sends_body or len(self.head) >= end + len(HEAD_END) + size
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Runs the application in threads, and everything that waits for a client in the event loop.
+
+    Requests with a body hold a thread while it arrives: they get three quarters of the threads and queue beyond
+    that, so that reading always goes on.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: dict[Connection, float] = {}  # on the selector, with the time when patience ends
+        self._body_lane = max(1, self.cfg.threads * 3 // 4)
+        self._queued: deque[Connection] = deque()
+        self._next_sweep = 0.0
+
+    def init_process(self) -> None:
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        super().init_process()
+
+    # --- event loop -----------------------------------------------------------------------------------------
+
+    def accept(self, listener: Any) -> None:
+        try:
+            client, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # another worker was faster, or the client gave up
+        except OSError:
+            self.log.exception("cannot accept a connection; closing the idle ones")
+            self._sweep(force=True)
+            return
+        client.setblocking(False)
+        self.nr_conns += 1
+        if address and address[0].startswith(MAPPED):  # IPv4 on a socket for both
+            address = (address[0].removeprefix(MAPPED), address[1])
+        try:
+            conn = Connection(self.cfg, client, address, listener.getsockname())
+        except OSError:  # gone before the handshake
+            self.nr_conns -= 1
+            client.close()
+            return
+        self._wait(conn, selectors.EVENT_READ, self._on_readable, HEAD_TIMEOUT)
+
+    def _wait(self, conn: Connection, event: int, then: Callable[[Connection], None], seconds: float) -> None:
+        conn.sock.setblocking(False)
+        self._waiting[conn] = time.monotonic() + seconds
+        self.poller.register(conn.sock, event, lambda _sock: then(conn))
+
+    def _stop_waiting(self, conn: Connection) -> None:
+        self.poller.unregister(conn.sock)
+        del self._waiting[conn]
+
+    def _on_readable(self, conn: Connection) -> None:
+        try:
+            data = conn.receive()
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError:  # ssl.SSLError as well
+            data = b""
+        if not data:
+            self._drop(conn)
+            return
+        if not conn.head:
+            self._waiting[conn] = time.monotonic() + HEAD_TIMEOUT
+        conn.head += data
+        if conn.is_ready():
+            self._stop_waiting(conn)
+            self._dispatch(conn)
+        elif len(conn.head) > HEAD_LIMIT + SMALL_BODY:
+            self._stop_waiting(conn)
+            with suppress(OSError):
+                conn.sock.send(HEAD_TOO_LARGE)
+            self._linger(conn)
+
+    def _dispatch(self, conn: Connection) -> None:
+        """Hand a connection with a whole request head to a thread, or let it queue for one."""
+        if conn.sends_body:
+            if self._body_lane == 0:
+                self._queued.append(conn)
+                return
+            self._body_lane -= 1
+            conn.in_body_lane, conn.sends_body = True, False
+        conn.parser.unreader.unread(bytes(conn.head))
+        conn.head.clear()
+        self.enqueue_req(conn)
+
+    def _leave_body_lane(self, conn: Connection) -> None:
+        if conn.in_body_lane:
+            conn.in_body_lane = False
+            self._body_lane += 1
+            if self._queued:
+                self._dispatch(self._queued.popleft())
+
+    def finish_request(self, conn: Connection, fs: Future[object]) -> None:
+        """A thread is done with the connection: drain it, keep it for the next request, or close it."""
+        self._leave_body_lane(conn)
+        outcome = fs.result() if fs.exception() is None else False
+        if outcome is PARKED:
+            self._wait(conn, selectors.EVENT_WRITE, self._on_writable, DRAIN_TIMEOUT)
+        elif outcome:
+            conn.head += conn.parser.unreader.take_buffered()
+            if conn.is_ready():
+                self._dispatch(conn)
+            else:
+                patience = HEAD_TIMEOUT if conn.head else self.cfg.keepalive
+                self._wait(conn, selectors.EVENT_READ, self._on_readable, patience)
+        else:
+            self._linger(conn)
+
+    def _linger(self, conn: Connection) -> None:
+        """Close once the client has read the answer: closing on unread input would reset the connection."""
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(conn)
+        else:
+            self._wait(conn, selectors.EVENT_READ, self._on_lingering, LINGER)
+
+    def _on_lingering(self, conn: Connection) -> None:
+        with suppress(BlockingIOError, ssl.SSLWantReadError):
+            if not self._discard(conn):
+                self._drop(conn)
+
+    @staticmethod
+    def _discard(conn: Connection) -> bytes:
+        try:
+            return bytes(conn.sock.recv(HEAD_STEP))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            raise
+        except OSError:
+            return b""
+
+    def _on_writable(self, conn: Connection) -> None:
+        assert conn.exchange is not None  # noqa: S101 - only parked connections wait for this
+        try:
+            drained = conn.exchange.outbox.flush(FILE_STEP)
+        except OSError:
+            drained = True  # the thread meets the same error, and ends the exchange
+        if drained:
+            self._stop_waiting(conn)
+            self.enqueue_req(conn)
+        else:
+            self._waiting[conn] = time.monotonic() + DRAIN_TIMEOUT
+
+    def _drop(self, conn: Connection) -> None:
+        if conn in self._waiting:
+            self._stop_waiting(conn)
+        self.nr_conns -= 1
+        if conn.exchange is not None:
+            self._end(conn)
+        conn.close()
+
+    def _sweep(self, force: bool = False) -> None:
+        """Close the connections whose time is up; with `force` all that wait for a request."""
+        now = time.monotonic()
+        if now < self._next_sweep and not force:
+            return
+        self._next_sweep = now + 1
+        for conn, deadline in list(self._waiting.items()):
+            if deadline < now or (force and conn.exchange is None):
+                self._drop(conn)
+
+    # The names under which gunicorn's loop asks for it.
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        self._sweep(force)
+
+    def murder_pending(self) -> None:
+        """All waiting connections are in one place here."""
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        for conn in self._waiting:
+            if conn.exchange is None:
+                self._waiting[conn] = min(self._waiting[conn], deadline)
+
+    # --- threads --------------------------------------------------------------------------------------------
+
+    def handle(self, conn: Connection) -> object:
+        """Answer the next request, or go on with a response that the client has read so far."""
+        req = None
+        try:
+            if conn.exchange is None:
+                conn.sock.settimeout(BODY_TIMEOUT)
+                req = next(conn.parser)
+                outcome = self.handle_request(req, conn)
+            else:
+                outcome = self._pump(conn)
+            return PARKED if outcome is PARKED else self._keepalive_after(conn, outcome)
+        except (ConnectionError, TimeoutError, NoMoreData, ssl.SSLError, StopIteration):
+            self.log.debug("the client left")
+        except Exception as error:
+            self.handle_error(req, conn.sock, conn.client, error)
+        return False
+
+    def handle_request(self, req: Any, conn: Connection) -> object:
+        conn.sock.settimeout(BODY_TIMEOUT)
+        outbox = Outbox(conn.sock)
+        resp, environ = wsgi.create(req, outbox, conn.client, conn.server, self.cfg)
+        environ["wsgi.multithread"] = True
+        if not self.alive:
+            resp.force_close()
+        conn.exchange = Exchange(req, resp, environ, outbox)
+        try:
+            conn.exchange.result = self.wsgi(environ, resp.start_response)
+            conn.exchange.items = iter(conn.exchange.result)
+        except BaseException:
+            self._end(conn)
+            raise
+        return self._pump(conn)
+
+    def _pump(self, conn: Connection) -> object:
+        """Produce the response as far as the client reads it."""
+        exchange = conn.exchange
+        assert exchange is not None  # noqa: S101 - set by handle_request
+        try:
+            if not (exchange.complete or self._produce(exchange)) or not exchange.outbox.flush():
+                return PARKED
+        except (ConnectionError, TimeoutError, ssl.SSLError):
+            self._end(conn)
+            raise
+        except BaseException:
+            self._end(conn)
+            if exchange.resp.headers_sent:  # a second status line would corrupt what the client reads
+                self.log.warning("response cut off", exc_info=True)
+                raise ConnectionAbortedError from None
+            raise
+        self._end(conn)
+        return not exchange.resp.should_close()
+
+    @staticmethod
+    def _produce(exchange: Exchange) -> bool:
+        """Fill the outbox; False when the client is to read first."""
+        resp, outbox = exchange.resp, exchange.outbox
+        is_file = isinstance(exchange.result, wsgi.FileWrapper) and not resp.headers_sent
+        if not (is_file and resp.sendfile(exchange.result)):
+            for item in exchange.items:
+                resp.write(item)
+                if outbox.size >= HIGH_WATER and not outbox.flush():
+                    return False
+        resp.close()
+        exchange.complete = True
+        return True
+
+    def _end(self, conn: Connection) -> None:
+        exchange, conn.exchange = conn.exchange, None
+        if exchange is None:
+            return
+        try:
+            if hasattr(exchange.result, "close"):
+                exchange.result.close()
+        finally:
+            self.log.access(exchange.resp, exchange.req, exchange.environ, datetime.now() - exchange.started)
