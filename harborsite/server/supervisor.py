@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, NoReturn
 
 from harborsite.config import Config
@@ -33,6 +34,14 @@ logger = logging.getLogger(__name__)
 def _die_with_parent() -> None:
     """Linux sends SIGTERM to a process when its parent is gone, even by kill -9."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return children + [grandchild for child in children for grandchild in _descendants(child)]
 
 
 @dataclass
@@ -56,8 +65,7 @@ class Child:
     def _run(self, parent: int) -> NoReturn:
         status = 1
         try:
-            os.setpgid(0, 0)  # so that it can be killed with all its children, and Ctrl-C reaches the parent alone
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - {signal.SIGINT})  # Ctrl-C is for the parent
             if os.getppid() == parent:  # else the parent died before the kernel was asked to tell
                 self.main()
                 status = 0
@@ -102,8 +110,6 @@ class Supervisor:
     def _reap(self) -> None:
         for child in self._running():
             if (ended := os.waitpid(child.pid, os.WNOHANG))[0]:
-                with suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)  # what it left behind holds its sockets and locks
                 child.ended(ended[1])
 
     def _stop(self) -> None:
@@ -123,7 +129,9 @@ class Supervisor:
     def _kill(self) -> None:
         for child in self._running():
             logger.warning("killing what still runs", extra={"role": child.name})
-            os.killpg(child.pid, signal.SIGKILL)
+            for pid in (child.pid, *_descendants(child.pid)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _running(self) -> list[Child]:
         return [child for child in self._children if child.pid]

@@ -1,0 +1,58 @@
+"""A small WSGI program under the product's web server, for tests of the server alone: `python -m … harbor.cfg`."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from harborsite import config as boot
+from harborsite.server import web
+
+PIECE = bytes(range(256)) * 1024
+PIECES = 40
+
+
+def pieces() -> Iterator[bytes]:
+    for _ in range(PIECES):
+        yield PIECE
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    path = environ["PATH_INFO"]
+    body: Iterable[bytes]
+    if path == "/file":
+        file = Path("whole").open("rb")  # noqa: SIM115 - the server closes it
+        body, length = environ["wsgi.file_wrapper"](file), len(PIECE) * PIECES
+    elif path == "/pieces":
+        start_response("200 OK", [])
+        return pieces()
+    elif path == "/hash":
+        digest = hashlib.sha256()
+        try:
+            while data := environ["wsgi.input"].read(1 << 20):
+                digest.update(data)
+        except Exception as error:
+            digest = hashlib.sha256(type(error).__name__.encode())
+        body, length = [digest.hexdigest().encode()], 64
+    elif path == "/slow":
+        time.sleep(1)
+        body, length = [b"slow"], 4
+    elif path == "/address":
+        text = environ["REMOTE_ADDR"].encode()
+        body, length = [text], len(text)
+    elif path == "/fails":
+        raise RuntimeError("as asked")
+    else:
+        body, length = [b"ok"], 2
+    start_response("200 OK", [("Content-Length", str(length))])
+    return body
+
+
+if __name__ == "__main__":
+    Path("whole").write_bytes(PIECE * PIECES)
+    CONFIG = boot.load(Path(sys.argv[1]), {})
+    web.Web(config=CONFIG, application=application, listeners=web.listen(CONFIG), access_log=False).run()

@@ -1,0 +1,238 @@
+"""The web worker alone: what slow, broken and hostile clients get, and that the others do not notice."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from pathlib import Path
+
+import pytest
+
+from tests.server.program import PIECE, PIECES
+from tests.services import LOOPBACK, ROOT, ServerProcess, free_port, running
+
+WHOLE = PIECE * PIECES
+
+
+@dataclass
+class Server:
+    port: int
+    process: ServerProcess
+    tls: bool = False
+
+    def raw(self) -> socket.socket:
+        return socket.create_connection((LOOPBACK, self.port), timeout=10)
+
+    def client(self) -> HTTPConnection:
+        if self.tls:
+            return HTTPSConnection(LOOPBACK, self.port, timeout=10, context=ssl._create_unverified_context())
+        return HTTPConnection(LOOPBACK, self.port, timeout=10)
+
+    def get(self, path: str = "/") -> bytes:
+        with closing(self.client()) as client:
+            client.request("GET", path)
+            return client.getresponse().read()
+
+    def exchange(self, request: bytes) -> bytes:
+        """All that the server says to `request` before it closes or falls silent for a moment."""
+        with self.raw() as sock:
+            sock.sendall(request)
+            sock.settimeout(1)
+            answer = b""
+            try:
+                while data := sock.recv(65536):
+                    answer += data
+            except TimeoutError:
+                pass
+            return answer
+
+
+def start(directory: Path, *lines: str) -> ServerProcess:
+    cfg = directory / "harbor.cfg"
+    cfg.write_text("\n".join([f"bind = {LOOPBACK}", "workers = 1", "threads = 4", *lines]))
+    return ServerProcess(
+        "web",
+        [sys.executable, "-m", "tests.server.program", str(cfg)],
+        directory=directory,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    port = free_port()
+    with running(start(tmp_path_factory.mktemp("web"), f"http_port = {port}")) as process:
+        process.wait_until(lambda: _listens(port))
+        yield Server(port, process)
+
+
+@pytest.fixture(scope="module")
+def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory, port = tmp_path_factory.mktemp("tls"), free_port()
+    subject = ["-subj", "/CN=localhost", "-days", "2"]
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+        *subject,
+    ]
+    subprocess.run(make, cwd=directory, check=True, capture_output=True)
+    tls = ["ui_url_protocol = https", "ssl_cert = cert.pem", "ssl_cert_key = key.pem", f"https_port = {port}"]
+    with running(start(directory, *tls)) as process:
+        process.wait_until(lambda: _listens(port))
+        yield Server(port, process, tls=True)
+
+
+def test_two_hundred_slow_readers_do_not_stop_others(server: Server) -> None:
+    with ExitStack() as stack:
+        for number in range(200):
+            reader = stack.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect((LOOPBACK, server.port))
+            reader.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"/file" if number % 2 else b"/pieces"))
+            assert reader.recv(1)
+        began = time.monotonic()
+        assert server.get() == b"ok"
+        assert server.get("/file") == WHOLE
+        assert time.monotonic() - began < 3
+
+
+def test_slow_heads_hold_no_thread(server: Server) -> None:
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(server.raw()).sendall(b"GET / HTTP/1.1\r\nHost:")
+        assert server.get() == b"ok"
+
+
+def test_slow_bodies_leave_threads_for_those_who_read(server: Server) -> None:
+    with ExitStack() as stack:
+        for _ in range(20):
+            sock = stack.enter_context(server.raw())
+            sock.sendall(b"PATCH /hash HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        time.sleep(0.3)
+        assert server.get() == b"ok"
+        with closing(server.client()) as client:  # a small body does not queue with the large ones either
+            client.request("POST", "/hash", b"small")
+            assert client.getresponse().read().decode() == hashlib.sha256(b"small").hexdigest()
+
+
+def test_queued_uploads_are_served_when_a_thread_is_free(server: Server) -> None:
+    body = WHOLE[: 1 << 20]
+    with ExitStack() as stack:
+        clients = [stack.enter_context(closing(server.client())) for _ in range(12)]
+        for client in clients:
+            client.request("PUT", "/hash", iter([body]), {"Transfer-Encoding": "chunked"}, encode_chunked=True)
+        for client in clients:
+            assert client.getresponse().read().decode() == hashlib.sha256(body).hexdigest()
+
+
+@pytest.mark.parametrize("path", ["/file", "/pieces"])
+def test_a_slow_reader_gets_every_byte(server: Server, path: str) -> None:
+    with closing(server.client()) as client:
+        client.request("GET", path)
+        response: HTTPResponse = client.getresponse()
+        time.sleep(1)  # until the server has parked the response
+        assert response.read() == WHOLE
+        client.request("GET", "/")  # and the connection is good for more
+        assert client.getresponse().read() == b"ok"
+
+
+@pytest.mark.parametrize("path", ["/file", "/pieces", "/"])
+def test_tls_carries_the_same_bytes(tls_server: Server, path: str) -> None:
+    with closing(tls_server.client()) as client:
+        for _ in range(2):
+            client.request("GET", path)
+            response = client.getresponse()
+            time.sleep(0.3)
+            assert response.read() == (b"ok" if path == "/" else WHOLE)
+
+
+def test_tls_takes_uploads_and_survives_clients_that_only_connect(tls_server: Server) -> None:
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(tls_server.raw())
+        client = stack.enter_context(closing(tls_server.client()))
+        client.request("PUT", "/hash", WHOLE)
+        assert client.getresponse().read().decode() == hashlib.sha256(WHOLE).hexdigest()
+
+
+def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+    one = b"GET /address HTTP/1.1\r\nHost: x\r\n\r\n"
+    two = b"POST /hash HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
+    answer = server.exchange(one + two + one)
+    assert answer.count(b"HTTP/1.1 200") == 3
+    assert answer.index(b"127.0.0.1") < answer.index(hashlib.sha256(b"ab").hexdigest().encode())
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n",
+        b"Content-Length: -5\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+    ],
+)
+def test_two_readings_of_one_request_are_refused(server: Server, framing: bytes) -> None:
+    answer = server.exchange(b"POST /hash HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_a_broken_chunk_reaches_the_application_as_an_error(server: Server) -> None:
+    answer = server.exchange(
+        b"POST /hash HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n"
+    )
+    assert hashlib.sha256(b"InvalidChunkSize").hexdigest().encode() in answer
+    assert answer.count(b"HTTP/1.1") == 1  # nothing after it is taken for a request
+
+
+def test_a_client_may_wait_for_leave_to_send(server: Server) -> None:
+    with server.raw() as sock:
+        sock.sendall(b"PUT /hash HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert sock.recv(100).startswith(b"HTTP/1.1 100 Continue")
+        sock.sendall(b"ab")
+        assert hashlib.sha256(b"ab").hexdigest().encode() in sock.recv(1000)
+
+
+def test_an_endless_head_is_refused(server: Server) -> None:
+    assert server.exchange(b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000).startswith(b"HTTP/1.1 431")
+
+
+def test_an_error_of_the_application_is_a_500(server: Server) -> None:
+    assert server.exchange(b"GET /fails HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 500")
+    assert server.get() == b"ok"
+
+
+def test_it_stops_in_time_with_uploads_and_downloads_open(tmp_path: Path) -> None:
+    port = free_port()
+    process = start(tmp_path, f"http_port = {port}")
+    process.wait_until(lambda: _listens(port))
+    server = Server(port, process)
+    with server.raw() as upload, server.raw() as download, server.raw() as finishing:
+        upload.sendall(b"PATCH /hash HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        download.sendall(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n")
+        finishing.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.3)
+        process.stop(seconds=10)
+        assert finishing.recv(1000).endswith(b"slow")
