@@ -6,7 +6,6 @@ the web process refuses no connection; its children share its memory.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
@@ -16,32 +15,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, NoReturn
 
 from harborsite.config import Config
+from harborsite.server.processes import descendants, die_with_parent
 
 STOP_SECONDS: Final = 8.5  # then what still runs is killed: `serve` promises to be gone after ten
 LONG_ENOUGH: Final = 10.0  # a child that lived so long is restarted at once
 MAX_PAUSE: Final = 30.0
 _SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None)
 
 logger = logging.getLogger(__name__)
-
-
-def _die_with_parent() -> None:
-    """Linux sends SIGTERM to a process when its parent is gone, even by kill -9."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _descendants(pid: int) -> list[int]:
-    try:
-        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return children + [grandchild for child in children for grandchild in _descendants(child)]
 
 
 @dataclass
@@ -95,7 +79,7 @@ class Supervisor:
 
     def run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        os.register_at_fork(after_in_child=_die_with_parent)
+        os.register_at_fork(after_in_child=die_with_parent)
         while True:
             now = time.monotonic()
             for child in self._children:
@@ -129,7 +113,7 @@ class Supervisor:
     def _kill(self) -> None:
         for child in self._running():
             logger.warning("killing what still runs", extra={"role": child.name})
-            for pid in (child.pid, *_descendants(child.pid)):
+            for pid in (child.pid, *descendants(child.pid)):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harborsite.config import Config
+from harborsite.server.processes import descendants
 from harborsite.setup import SetupError
 
 _FLOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, pid
@@ -64,7 +65,7 @@ def stop(config: Config) -> bool:
     pid = running(config)
     if pid is None:
         return False
-    family = [pid, *_descendants(pid)]
+    family = [pid, *descendants(pid)]
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
@@ -79,14 +80,6 @@ def stop(config: Config) -> bool:
                     os.kill(member, signal.SIGKILL)
         time.sleep(0.05)
     return True
-
-
-def _descendants(pid: int) -> list[int]:
-    try:
-        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return children + [grandchild for child in children for grandchild in _descendants(child)]
 
 
 def is_healthy(config: Config) -> bool:
