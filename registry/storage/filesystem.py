@@ -41,12 +41,16 @@ class FilesystemStore:
         for algorithm in HASHERS:
             os.makedirs(f"{self._root}/{paths.BLOBS}/{algorithm}", exist_ok=True)
         os.makedirs(f"{self._root}/{paths.UPLOADS}", exist_ok=True)
+        for directory in (f"{self._root}/{paths.BLOBS}", self._root):
+            _sync_directory(directory)
 
     def append(self, upload: str, stream: BinaryIO, *, offset: int, algorithm: str = SHA256) -> Appended:
         hasher = new_hasher(algorithm) if offset == 0 else None
         file = self._open_upload(upload, create=offset == 0)
         try:
-            _lock(file, self._upload(upload))
+            _lock(file)
+            if not _is_at(file, self._upload(upload)):
+                raise UploadBusyError  # committed or cancelled between opening and locking
             size = os.fstat(file).st_size
             if size != offset:
                 raise OffsetMismatchError(size)
@@ -67,10 +71,13 @@ class FilesystemStore:
             self._commit_absent(upload, digest)
             return
         try:
-            _lock(file, source)  # held until the file has left the writers' reach
-            with _full_disk_named():
-                os.fsync(file)
-            self._place(source, digest)
+            _lock(file)  # held until the file has left the writers' reach
+            if _is_at(file, source):
+                with _full_disk_named():
+                    os.fsync(file)
+                self._place(source, digest)
+            else:
+                self._commit_absent(upload, digest)
         finally:
             os.close(file)
 
@@ -229,15 +236,17 @@ def _write(file: int, piece: bytes | memoryview) -> None:
             done += os.write(file, piece[done:])
 
 
-def _lock(file: int, path: str) -> None:
-    """Keep other writers off an open upload that is still at `path`; the lock ends with the descriptor."""
+def _lock(file: int) -> None:
+    """Keep other writers off an open upload; the lock ends with the descriptor, and so with the process."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UploadBusyError from None
+
+
+def _is_at(file: int, path: str) -> bool:
     found = _stat(path)
-    if found is None or not os.path.samestat(found, os.fstat(file)):
-        raise UploadBusyError  # committed or cancelled between opening and locking
+    return found is not None and os.path.samestat(found, os.fstat(file))
 
 
 def _make_directory(path: str) -> None:
