@@ -93,11 +93,14 @@ def _verify(username: str, password: str) -> Account | None:
 
 
 def _candidates(username: str) -> Iterator[Account]:
+    """Robot accounts first, then people by name, then by e-mail; MySQL takes "bob " for "bob", we do not."""
     prefix = params.get(params.ROBOT_NAME_PREFIX)
     if prefix and username.startswith(prefix):
-        yield from Robot.objects.filter(name=username.removeprefix(prefix))
+        name = username.removeprefix(prefix)
+        yield from (robot for robot in Robot.objects.filter(name=name) if robot.name == name)
     people = list(User.objects.living().filter(Q(username=username) | Q(email=username)))
-    yield from sorted(people, key=lambda person: person.username != username)
+    yield from (person for person in people if person.username == username)
+    yield from (person for person in people if person.username != username and person.email == username)
 
 
 def _is_usable(account: Account) -> bool:
