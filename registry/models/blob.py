@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from projects.models import Project
@@ -36,13 +37,17 @@ class Blob(models.Model):
 class BlobLink(models.Model):
     """A repository holds a blob: the right to pull through that repository, and the project's share of the quota.
 
-    By repository name, because blobs arrive before the first manifest makes the repository.
+    By repository name, because blobs arrive before the first manifest makes the repository. When the last artifact
+    that needs the blob is deleted, the quota stops counting it, but the link stays for the grace of garbage
+    collection: a client that was told "it is here" may be about to push a manifest with it.
     """
 
     project = models.ForeignKey(Project, related_name="blob_links", on_delete=models.CASCADE)
     repository_name = models.CharField(max_length=255)
     blob = models.ForeignKey(Blob, related_name="links", on_delete=models.CASCADE)
+    counted = models.BooleanField(default=True)
     creation_time = models.DateTimeField(auto_now_add=True)
+    update_time = models.DateTimeField(default=timezone.now)  # pushed, mounted, asked for or let go last
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repository_name", "blob"], name="one_link_per_repository")]

@@ -1,0 +1,200 @@
+"""Blobs and who holds them: finding, linking, mounting and letting go; the one place that makes and drops links.
+
+Locks are taken in one order everywhere: blob, then link, then quota. Garbage collection marks a blob only while
+nobody links it and re-checks under the blob's lock, so whoever links a blob locks it first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import TypeVar
+
+from django.db import transaction
+from django.utils import timezone
+
+from harborsite.db.retry import retried
+from projects.models import Project
+from projects.services import quotas
+from registry.errors import BlobBusy, BlobUnknown
+from registry.models import ArtifactReference, Blob, BlobLink
+from registry.oci.digest import Digest
+
+RENEW_AFTER = timedelta(minutes=30)  # how stale the last sign of life may be, a fraction of the grace
+_DELETING_PATIENCE = 5.0  # seconds; removing one file takes milliseconds
+_IN_LIST = 500  # values in one IN (…)
+_MOUNT_CANDIDATES = 100
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBlob:
+    """A blob as one repository holds it."""
+
+    digest: Digest
+    size: int
+    link_id: int
+
+
+def find(*, repository_name: str, digest: Digest) -> HeldBlob:
+    """The blob, if this repository holds it; one query. Raises BlobUnknown."""
+    row = (
+        BlobLink.objects.filter(repository_name=repository_name, blob__digest=str(digest))
+        .values_list("pk", "blob__size")
+        .first()
+    )
+    if row is None:
+        raise BlobUnknown(detail=str(digest))
+    return HeldBlob(digest, row[1], row[0])
+
+
+def keep(*, held: HeldBlob, repository_name: str) -> None:
+    """Somebody who may push asked whether the blob is here: let the grace start anew if nothing else keeps it.
+
+    Writes at most once in `RENEW_AFTER`, and only for a blob that no artifact of the repository needs.
+    """
+    stale = BlobLink.objects.filter(pk=held.link_id, update_time__lt=timezone.now() - RENEW_AFTER)
+    if stale.exists() and not _needed(repository_name, [str(held.digest)]):
+        with transaction.atomic():
+            stale.update(update_time=timezone.now())
+
+
+def prepare(*, project: Project, digest: Digest, size: int) -> None:
+    """Before bytes are committed: refuse what the quota has no room for, and keep garbage collection off the digest.
+
+    A row that nobody links is renewed, so that it cannot be marked before the push has linked it.
+    """
+    deadline = time.monotonic() + _DELETING_PATIENCE
+    while (blob := Blob.objects.filter(digest=str(digest)).first()) is not None:
+        if blob.status == Blob.Status.NONE and blob.update_time > timezone.now() - RENEW_AFTER:
+            return
+        with transaction.atomic():
+            rescued = (
+                Blob.objects.filter(pk=blob.pk)
+                .exclude(status=Blob.Status.DELETING)
+                .update(status=Blob.Status.NONE, update_time=timezone.now())
+            )
+        if rescued:
+            return
+        if time.monotonic() > deadline:
+            raise BlobBusy(headers={"Retry-After": "10"})
+        time.sleep(0.05)
+    quotas.check(project=project, size=size)
+
+
+def attach(*, project: Project, repository_name: str, digest: Digest, size: int) -> Blob:
+    """Make the row and the link of bytes that are in the store; in the caller's transaction. Charges the quota."""
+    blob, _ = Blob.objects.select_for_update().get_or_create(digest=str(digest), defaults={"size": size})
+    if blob.status == Blob.Status.DELETING:
+        raise BlobBusy(headers={"Retry-After": "10"})
+    if blob.status != Blob.Status.NONE:
+        blob.status = Blob.Status.NONE
+        blob.save(update_fields=["status", "update_time"])
+    _link(project=project, repository_name=repository_name, blob=blob)
+    return blob
+
+
+def _link(*, project: Project, repository_name: str, blob: Blob) -> None:
+    """Link a locked blob, or renew its link; charge what the project did not count before."""
+    links = BlobLink.objects.filter(project=project, blob=blob)
+    counted = dict(links.values_list("repository_name", "counted"))
+    if repository_name not in counted:
+        BlobLink.objects.create(project=project, repository_name=repository_name, blob=blob)
+    else:
+        links.filter(repository_name=repository_name).update(counted=True, update_time=timezone.now())
+    if not any(counted.values()):
+        quotas.charge(project=project, size=blob.size)
+
+
+@retried
+def mount(*, project: Project, repository_name: str, digest: Digest, source: str) -> Blob | None:
+    """Link a blob that `source` holds; None if it does not. The caller has checked that `source` may be read."""
+    with transaction.atomic():
+        blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
+        if blob is None or not BlobLink.objects.filter(blob=blob, repository_name=source).exists():
+            return None
+        if blob.status == Blob.Status.DELETING:
+            return None
+        if blob.status != Blob.Status.NONE:
+            blob.status = Blob.Status.NONE
+            blob.save(update_fields=["status", "update_time"])
+        _link(project=project, repository_name=repository_name, blob=blob)
+    return blob
+
+
+def mount_from_anywhere(
+    *, project: Project, repository_name: str, digest: Digest, may_pull: Callable[[str, Project], bool]
+) -> Blob | None:
+    """Link a blob that any repository which the client may pull from holds; None if there is no such repository."""
+    holders = BlobLink.objects.filter(blob__digest=str(digest)).select_related("project").order_by("pk")
+    for holder in holders[:_MOUNT_CANDIDATES]:
+        if may_pull(holder.repository_name, holder.project):
+            return mount(
+                project=project, repository_name=repository_name, digest=digest, source=holder.repository_name
+            )
+    return None
+
+
+@retried
+def unlink(*, project: Project, repository_name: str, digest: Digest) -> None:
+    """Take the blob from this repository, at once; its bytes go with garbage collection. Raises BlobUnknown."""
+    with transaction.atomic():
+        blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
+        link = blob and BlobLink.objects.filter(blob=blob, repository_name=repository_name).first()
+        if blob is None or link is None:
+            raise BlobUnknown(detail=str(digest))
+        link.delete()
+        blob.save(update_fields=["update_time"])
+        if link.counted and not BlobLink.objects.filter(project=project, blob=blob, counted=True).exists():
+            quotas.release(project=project, size=blob.size)
+
+
+def let_go(*, project: Project, repository_name: str, digests: Collection[str]) -> int:
+    """Stop counting those of `digests` that no artifact of the repository needs any more; in the caller's
+    transaction, after the artifacts are gone. Returns the bytes that the quota got back.
+    """
+    unneeded = set(digests) - _needed(repository_name, digests)
+    freed = 0
+    for some in chunks(sorted(unneeded)):
+        links = BlobLink.objects.filter(repository_name=repository_name, counted=True, blob__digest__in=some)
+        sizes = dict(links.values_list("blob_id", "blob__size"))
+        BlobLink.objects.filter(repository_name=repository_name, blob__in=sizes).update(
+            counted=False, update_time=timezone.now()
+        )
+        elsewhere = BlobLink.objects.filter(project=project, counted=True, blob__in=sizes).values_list("blob", flat=True)
+        freed += sum(sizes.values()) - sum(sizes[blob] for blob in set(elsewhere))
+    if freed:
+        quotas.release(project=project, size=freed)
+    return freed
+
+
+def count_again(*, project: Project, links: Collection[int]) -> None:
+    """Charge the quota for links that it had stopped counting; in the caller's transaction."""
+    let_go_before = BlobLink.objects.filter(pk__in=links, counted=False)
+    sizes = dict(let_go_before.values_list("blob_id", "blob__size"))
+    if not sizes:
+        return
+    elsewhere = BlobLink.objects.filter(project=project, counted=True, blob__in=sizes).values_list("blob", flat=True)
+    size = sum(sizes.values()) - sum(sizes[blob] for blob in set(elsewhere))
+    let_go_before.update(counted=True)
+    quotas.charge(project=project, size=size)
+
+
+def _needed(repository_name: str, digests: Collection[str]) -> set[str]:
+    """Those of `digests` that an artifact of the repository refers to."""
+    found: set[str] = set()
+    for some in chunks(digests):
+        references = ArtifactReference.objects.filter(artifact__repository__name=repository_name, digest__in=some)
+        found.update(references.values_list("digest", flat=True))
+    return found
+
+
+def chunks(values: Collection[T]) -> Iterator[Sequence[T]]:
+    """`values` in pieces that fit into one IN (…) of any database."""
+    rest = iter(values)
+    while piece := list(islice(rest, _IN_LIST)):
+        yield piece

@@ -1,0 +1,127 @@
+"""Deleting artifacts, repositories and blobs: rows at once, bytes with garbage collection.
+
+Deleting is never refused for lack of quota, and gives the quota back in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import Sum
+from django.db.models.functions import Length
+
+from audit import services as audit
+from audit.events import Operation, ResourceType
+from harborsite.db.retry import retried
+from harborsite.principal import Principal
+from projects.services import quotas
+from registry import signals
+from registry.errors import ReferencedByOthers
+from registry.models import Artifact, ArtifactChild, ArtifactReference, Repository, Tag
+from registry.services import blobs
+
+
+@retried
+def delete_artifact(*, artifact: Artifact, actor: Principal | str) -> None:
+    """Delete a manifest with all its tags and accessories; of an index, also the children that nothing else needs.
+
+    An artifact that an index lists is refused.
+    """
+    repository = artifact.repository
+    with transaction.atomic():
+        if _is_listed(repository, artifact.digest, but_not_by=()):
+            raise ReferencedByOthers
+        _delete(repository, _with_dependents(repository, artifact), actor)
+
+
+@retried
+def delete_repository(*, repository: Repository, actor: Principal | str) -> None:
+    """Delete everything in the repository, and the repository."""
+    with transaction.atomic():
+        everything = list(Artifact.objects.filter(repository=repository).defer("manifest"))
+        _drop(repository, everything)
+        repository_id, project_id = repository.pk, repository.project_id
+        Repository.objects.filter(pk=repository_id).delete()
+        audit.record(
+            actor=actor,
+            operation=Operation.DELETE,
+            resource_type=ResourceType.REPOSITORY,
+            resource=repository.name,
+            project_id=project_id,
+        )
+        signals.announce(
+            signals.repository_deleted, Repository, repository=repository.name, project_id=project_id
+        )
+
+
+def _is_listed(repository: Repository, digest: str, *, but_not_by: Sequence[int]) -> bool:
+    """Whether an index of the repository lists `digest`, beside those that are about to go."""
+    listed = ArtifactChild.objects.filter(artifact__repository=repository, digest=digest)
+    return listed.exclude(artifact__in=but_not_by).exists()
+
+
+def _with_dependents(repository: Repository, first: Artifact) -> list[Artifact]:
+    """`first`, its accessories and theirs, and children that are untagged and not listed elsewhere."""
+    rows = Artifact.objects.filter(repository=repository).defer("manifest")
+    doomed = {first.pk: first}
+    queue = [first]
+    while queue:
+        current = queue.pop()
+        dependents = list(rows.filter(subject_digest=current.digest))
+        children = ArtifactChild.objects.filter(artifact=current).values_list("digest", flat=True)
+        for some in blobs.chunks(list(children)):
+            untagged = rows.filter(digest__in=some, tags=None)
+            dependents += [one for one in untagged if not _is_listed(repository, one.digest, but_not_by=list(doomed))]
+        for one in dependents:
+            if one.pk not in doomed:
+                doomed[one.pk] = one
+                queue.append(one)
+    return list(doomed.values())
+
+
+def _delete(repository: Repository, doomed: Sequence[Artifact], actor: Principal | str) -> None:
+    tags: dict[int, list[str]] = {}
+    for artifact_id, name in Tag.objects.filter(artifact__in=doomed).values_list("artifact_id", "name"):
+        tags.setdefault(artifact_id, []).append(name)
+    _drop(repository, doomed)
+    for artifact in doomed:
+        audit.record(
+            actor=actor,
+            operation=Operation.DELETE,
+            resource_type=ResourceType.ARTIFACT,
+            resource=f"{repository.name}@{artifact.digest}",
+            project_id=repository.project_id,
+            data={"digest": artifact.digest},
+        )
+        signals.announce(
+            signals.artifact_deleted,
+            Artifact,
+            artifact_id=artifact.pk,
+            repository=repository.name,
+            digest=artifact.digest,
+            tags=tuple(tags.get(artifact.pk, ())),
+        )
+
+
+def _drop(repository: Repository, doomed: Sequence[Artifact]) -> None:
+    """Remove the rows and give the quota back what no other artifact of the project holds."""
+    pks = [artifact.pk for artifact in doomed]
+    needed: set[str] = set()
+    for some in blobs.chunks(pks):
+        needed.update(ArtifactReference.objects.filter(artifact__in=some).values_list("digest", flat=True))
+    freed = sum(_manifest_bytes_freed(repository, some) for some in blobs.chunks(pks))
+    for some in blobs.chunks(pks):
+        Artifact.objects.filter(pk__in=some).delete()
+    if freed:
+        quotas.release(project=repository.project, size=freed)
+    blobs.let_go(project=repository.project, repository_name=repository.name, digests=needed)
+
+
+def _manifest_bytes_freed(repository: Repository, pks: Sequence[int]) -> int:
+    going = Artifact.objects.filter(pk__in=pks)
+    kept = Artifact.objects.filter(
+        repository__project=repository.project_id, digest__in=going.values_list("digest", flat=True)
+    ).exclude(repository=repository)
+    total = going.exclude(digest__in=kept.values_list("digest", flat=True)).aggregate(size=Sum(Length("manifest")))
+    return total["size"] or 0

@@ -1,0 +1,297 @@
+"""Manifests: pushing and reading them. The exact bytes are kept; every other column is derived from them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from audit import services as audit
+from audit.events import Operation, ResourceType
+from harborsite.db.retry import retried
+from harborsite.principal import Principal
+from projects.models import Project
+from projects.services import quotas
+from registry import signals
+from registry.errors import (
+    ArtifactNotFound,
+    DigestInvalid,
+    ManifestBlobUnknown,
+    ManifestInvalid,
+    Unsupported,
+)
+from registry.models import Artifact, ArtifactChild, ArtifactReference, BlobLink, Repository, Tag
+from registry.oci import attributes, manifest, media_types
+from registry.oci.digest import SHA256, Digest
+from registry.oci.manifest import Accessory, Manifest, ManifestError, UnsupportedManifestError
+from registry.services import blobs
+from registry.storage import BlobMissingError, store
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """What a pull needs to know, and what counting it needs."""
+
+    artifact_id: int
+    repository_id: int
+    project_id: int
+    tag_id: int | None
+    digest: str
+    media_type: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push made of a manifest."""
+
+    artifact: Artifact
+    subject: Digest | None
+    tags: tuple[str, ...]
+
+
+def find(*, repository_name: str, reference: Digest | str) -> StoredManifest:
+    """The manifest behind a digest or a tag; one query. Raises ArtifactNotFound."""
+    columns = ("repository_id", "repository__project_id", "digest", "manifest_media_type", "manifest")
+    if isinstance(reference, Digest):
+        row = (
+            Artifact.objects.filter(repository__name=repository_name, digest=str(reference))
+            .values_list("pk", *columns)
+            .first()
+        )
+        tag_id = None
+    else:
+        tagged = (
+            Tag.objects.filter(repository__name=repository_name, name=reference)
+            .values_list("pk", "artifact_id", *columns[:2], *(f"artifact__{column}" for column in columns[2:]))
+            .first()
+        )
+        tag_id, row = (tagged[0], tagged[1:]) if tagged else (None, None)
+    if row is None:
+        raise not_found(repository_name, reference)
+    artifact_id, repository_id, project_id, digest, media_type, raw = row
+    return StoredManifest(artifact_id, repository_id, project_id, tag_id, digest, media_type, bytes(raw))
+
+
+def not_found(repository_name: str, reference: Digest | str) -> ArtifactNotFound:
+    separator = "@" if isinstance(reference, Digest) else ":"
+    return ArtifactNotFound(f"artifact {repository_name}{separator}{reference} not found")
+
+
+def push(
+    *,
+    project: Project,
+    repository_name: str,
+    reference: Digest | str,
+    raw: bytes,
+    content_type: str,
+    actor: Principal | str,
+    tags: Collection[str] = (),
+) -> Pushed:
+    """Store a manifest, under a tag or several, or under its digest alone. Makes the repository if need be.
+
+    A manifest whose configuration is here may lack layers, an index may lack all but one of its children; with
+    less than that nothing could be shown or pulled, and it is refused.
+    """
+    digest = Digest.of(raw, reference.algorithm if isinstance(reference, Digest) else SHA256)
+    if isinstance(reference, Digest) and digest != reference:
+        raise DigestInvalid(detail={"Digest": str(reference), "Reason": {}})
+    names = tuple(dict.fromkeys(tags if isinstance(reference, Digest) else (reference, *tags)))
+    parsed = _parse(raw, content_type)
+    held = _held(repository_name, parsed)
+    _require_enough(repository_name, parsed, held)
+    return _write(
+        project=project,
+        repository_name=repository_name,
+        digest=digest,
+        raw=raw,
+        parsed=parsed,
+        links=held,
+        extra_attrs=_extra_attrs(parsed),
+        tags=names,
+        actor=actor,
+    )
+
+
+def _parse(raw: bytes, content_type: str) -> Manifest:
+    try:
+        return manifest.parse(raw, content_type)
+    except UnsupportedManifestError as error:
+        raise Unsupported(str(error)) from None
+    except ManifestError as error:
+        raise ManifestInvalid(str(error)) from None
+
+
+def _references(parsed: Manifest) -> list[str]:
+    """Digests of all blobs that must outlive the manifest; build caches list blobs in an index."""
+    listed = (child for child in parsed.children if child.media_type not in media_types.SUPPORTED)
+    named = dict.fromkeys(str(blob.digest) for blob in (*parsed.blobs, *parsed.foreign_blobs, *listed))
+    return list(named)
+
+
+def _held(repository_name: str, parsed: Manifest) -> dict[str, int]:
+    """Digest to link of those blobs that the repository holds."""
+    found: dict[str, int] = {}
+    for some in blobs.chunks(_references(parsed)):
+        links = BlobLink.objects.filter(repository_name=repository_name, blob__digest__in=some)
+        found.update(links.values_list("blob__digest", "pk"))
+    return found
+
+
+def _require_enough(repository_name: str, parsed: Manifest, held: Collection[str]) -> None:
+    if parsed.config is not None:
+        if str(parsed.config.digest) not in held:
+            raise ManifestBlobUnknown(detail=str(parsed.config.digest))
+        return
+    if not parsed.children or held:
+        return
+    for some in blobs.chunks([str(child.digest) for child in parsed.children]):
+        if Artifact.objects.filter(repository__name=repository_name, digest__in=some).exists():
+            return
+    raise ManifestBlobUnknown(detail=str(parsed.children[0].digest))
+
+
+def _extra_attrs(parsed: Manifest) -> dict[str, object]:
+    """Read from the configuration, which the caller has seen to be linked to the repository."""
+    if parsed.config is None or not attributes.wants_config(parsed):
+        return {}
+    try:
+        with store().open(parsed.config.digest) as file:
+            content = file.read(attributes.MAX_CONFIG_BYTES + 1)
+    except BlobMissingError:
+        raise ManifestBlobUnknown(detail=str(parsed.config.digest)) from None
+    return attributes.extra_attrs(parsed, content)
+
+
+@retried
+def _write(
+    *,
+    project: Project,
+    repository_name: str,
+    digest: Digest,
+    raw: bytes,
+    parsed: Manifest,
+    links: dict[str, int],
+    extra_attrs: dict[str, object],
+    tags: Sequence[str],
+    actor: Principal | str,
+) -> Pushed:
+    now = timezone.now()
+    accessory = next((found for tag in tags or ("",) if (found := parsed.accessory(tag))), None)
+    with transaction.atomic():
+        _hold_links(project, parsed, links)
+        repository, _ = Repository.objects.get_or_create(name=repository_name, defaults={"project": project})
+        columns = _columns(parsed, accessory, extra_attrs) | {"manifest": raw, "push_time": now}
+        artifact, created = Artifact.objects.defer("manifest").get_or_create(
+            repository=repository, digest=str(digest), defaults=columns
+        )
+        if created:
+            _add_details(artifact, parsed)
+            _charge(project, artifact, len(raw))
+        else:
+            _update(artifact, accessory, now)
+        for name in tags:
+            _point(repository, name, artifact, now)
+        _record(project, repository, artifact, tags, actor)
+        signals.announce(
+            signals.artifact_pushed,
+            Artifact,
+            artifact_id=artifact.pk,
+            repository=repository_name,
+            digest=artifact.digest,
+            tags=tuple(tags),
+            created=created,
+        )
+    return Pushed(artifact, parsed.subject.digest if parsed.subject else None, tuple(tags))
+
+
+def _hold_links(project: Project, parsed: Manifest, links: dict[str, int]) -> None:
+    """Lock the links until the references to them are written, or garbage collection might drop them meanwhile."""
+    pks = sorted(links.values())
+    counted: dict[int, bool] = {}
+    for some in blobs.chunks(pks):
+        rows = BlobLink.objects.select_for_update().filter(pk__in=some).order_by("pk")
+        counted.update(rows.values_list("pk", "counted"))
+    missing = next((digest for digest, pk in links.items() if pk not in counted), None)
+    if missing is not None:
+        raise ManifestBlobUnknown(detail=missing)
+    if not all(counted.values()):
+        blobs.count_again(project=project, links=pks)
+
+
+def _columns(parsed: Manifest, accessory: Accessory | None, extra_attrs: dict[str, object]) -> dict[str, object]:
+    return {
+        "manifest_media_type": parsed.manifest_media_type,
+        "media_type": parsed.media_type,
+        "artifact_type": parsed.artifact_type,
+        "type": parsed.type,
+        "size": parsed.size,
+        "extra_attrs": extra_attrs,
+        "annotations": dict(parsed.annotations),
+        "subject_digest": str(accessory.subject) if accessory else "",
+        "accessory_type": accessory.type if accessory else "",
+    }
+
+
+def _add_details(artifact: Artifact, parsed: Manifest) -> None:
+    """The rows below a new artifact; an index is as large as its children that are here."""
+    if parsed.children:
+        sizes: dict[str, int] = {}
+        for some in blobs.chunks([str(child.digest) for child in parsed.children]):
+            found = Artifact.objects.filter(repository=artifact.repository_id, digest__in=some)
+            sizes.update(found.values_list("digest", "size"))
+        artifact.size += sum(sizes.values())
+        artifact.save(update_fields=["size"])
+    ArtifactReference.objects.bulk_create(
+        ArtifactReference(artifact=artifact, digest=digest) for digest in _references(parsed)
+    )
+    ArtifactChild.objects.bulk_create(
+        ArtifactChild(
+            artifact=artifact,
+            position=position,
+            digest=str(child.digest),
+            platform=child.platform.as_json() if child.platform else {},
+            annotations=dict(child.annotations),
+            urls=list(child.urls),
+        )
+        for position, child in enumerate(parsed.children)
+    )
+
+
+def _charge(project: Project, artifact: Artifact, size: int) -> None:
+    """The quota counts equal manifests of a project's repositories once, as it does blobs."""
+    same = Artifact.objects.filter(digest=artifact.digest, repository__project=project).exclude(pk=artifact.pk)
+    if not same.exists():
+        quotas.charge(project=project, size=size)
+
+
+def _update(artifact: Artifact, accessory: Accessory | None, now: datetime) -> None:
+    """A manifest that was here before: pushed again, and perhaps by a tag that makes it a signature."""
+    artifact.push_time = now
+    if accessory and not artifact.subject_digest:
+        artifact.subject_digest, artifact.accessory_type = str(accessory.subject), accessory.type
+    artifact.save(update_fields=["push_time", "subject_digest", "accessory_type"])
+
+
+def _point(repository: Repository, name: str, artifact: Artifact, now: datetime) -> None:
+    """Make the tag, or move it here."""
+    if not Tag.objects.filter(repository=repository, name=name).update(artifact=artifact, push_time=now):
+        Tag.objects.create(repository=repository, name=name, artifact=artifact, push_time=now)
+
+
+def _record(
+    project: Project, repository: Repository, artifact: Artifact, tags: Sequence[str], actor: Principal | str
+) -> None:
+    resources = [f"{repository.name}:{tag}" for tag in tags] or [f"{repository.name}@{artifact.digest}"]
+    for resource in resources:
+        audit.record(
+            actor=actor,
+            operation=Operation.CREATE,
+            resource_type=ResourceType.ARTIFACT,
+            resource=resource,
+            project_id=project.pk,
+            data={"digest": artifact.digest},
+        )

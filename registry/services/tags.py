@@ -1,0 +1,81 @@
+"""Tags and repositories by name: listing them in order, making a tag, taking one away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from audit import services as audit
+from audit.events import Operation, ResourceType
+from harborsite.db.retry import retried
+from harborsite.principal import Principal
+from registry import signals
+from registry.errors import RepositoryNotFound, TagExists, TagInvalid
+from registry.models import Artifact, Repository, Tag
+from registry.oci import grammar
+
+
+def names(*, repository_name: str, last: str, limit: int | None) -> tuple[Sequence[str], bool]:
+    """The names after `last` in byte order, `limit` at most, and whether there are more."""
+    repository = Repository.objects.filter(name=repository_name).values_list("pk", flat=True).first()
+    if repository is None:
+        raise RepositoryNotFound(f"repository {repository_name} not found")
+    rows = Tag.objects.filter(repository=repository).order_by("name").values_list("name", flat=True)
+    return _page(rows.filter(name__gt=last) if last else rows, limit)
+
+
+def catalog(*, last: str, limit: int | None) -> tuple[Sequence[str], bool]:
+    """Repositories that hold something, in byte order."""
+    rows = (
+        Repository.objects.filter(Exists(Artifact.objects.filter(repository=OuterRef("pk"))))
+        .order_by("name")
+        .values_list("name", flat=True)
+    )
+    return _page(rows.filter(name__gt=last) if last else rows, limit)
+
+
+def _page(rows: QuerySet[Repository, str] | QuerySet[Tag, str], limit: int | None) -> tuple[Sequence[str], bool]:
+    if limit is None:
+        return list(rows), False
+    found = list(rows[: limit + 1])
+    return found[:limit], len(found) > limit
+
+
+@retried
+def create(*, artifact: Artifact, name: str, actor: Principal | str) -> Tag:
+    """Give an artifact one more name; a name that the repository has already stays where it is."""
+    if not grammar.is_tag(name):
+        raise TagInvalid(f"invalid tag name: {name}")
+    repository = artifact.repository
+    with transaction.atomic():
+        if Tag.objects.filter(repository=repository, name=name).exists():
+            raise TagExists(f"tag {name} already exists under the repository {repository.pk}")
+        tag = Tag.objects.create(repository=repository, artifact=artifact, name=name, push_time=timezone.now())
+        _record(tag, repository, Operation.CREATE, artifact.digest, actor)
+    return tag
+
+
+@retried
+def delete(*, tag: Tag, actor: Principal | str) -> None:
+    """Take the name away; the artifact stays, by digest."""
+    repository, digest = tag.repository, tag.artifact.digest
+    with transaction.atomic():
+        gone, _ = Tag.objects.filter(pk=tag.pk).delete()
+        if not gone:
+            return
+        _record(tag, repository, Operation.DELETE, digest, actor)
+        signals.announce(signals.tag_deleted, Tag, repository=repository.name, digest=digest, tag=tag.name)
+
+
+def _record(tag: Tag, repository: Repository, operation: Operation, digest: str, actor: Principal | str) -> None:
+    audit.record(
+        actor=actor,
+        operation=operation,
+        resource_type=ResourceType.TAG,
+        resource=f"{repository.name}:{tag.name}",
+        project_id=repository.project_id,
+        data={"digest": digest},
+    )

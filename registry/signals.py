@@ -1,0 +1,20 @@
+"""What the registry announces, always after the commit and with `send_robust`: no receiver can fail a push."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.dispatch import Signal
+
+artifact_pushed = Signal()  # artifact_id: int, repository: str, digest: str, tags: tuple[str, ...], created: bool
+artifact_deleted = Signal()  # artifact_id: int, repository: str, digest: str, tags: tuple[str, ...]
+artifact_pulled = Signal()  # artifact_id: int, repository: str, digest: str, tag: str, username: str
+tag_deleted = Signal()  # repository: str, digest: str, tag: str
+repository_deleted = Signal()  # repository: str, project_id: int
+
+
+def announce(signal: Signal, sender: type, **values: Any) -> None:
+    """Send `signal` once the current transaction has committed."""
+    transaction.on_commit(partial(signal.send_robust, sender=sender, **values))
