@@ -7,6 +7,7 @@ from registry.auth.views import TokenView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("i18n/", include("django.conf.urls.i18n")),
+    path("", include("registry.v2.urls")),
     path("service/token", TokenView.as_view()),
     path("", admin.site.urls),
 ]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SCHEDULER = "SCHEDULER"
 EXECUTION_SWEEP = "EXECUTION_SWEEP"
+SYSTEM_ARTIFACT_CLEANUP = "SYSTEM_ARTIFACT_CLEANUP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,12 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    SYSTEM_ARTIFACT_CLEANUP: Kind("registry.jobs.clean_up", concurrency=1),
     EXECUTION_SWEEP: Kind("harborsite.jobs.sweep.trim", concurrency=1, keep=10),
 }
 
 # What runs by itself on every installation; the rows are written after each migration and may be paused, not lost.
 SYSTEM_SCHEDULES: Mapping[str, str] = {
+    SYSTEM_ARTIFACT_CLEANUP: "0 0 * * * *",
     EXECUTION_SWEEP: "0 0 0 * * *",
 }

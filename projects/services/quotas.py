@@ -55,7 +55,12 @@ def recount(project: Project) -> Quota:
     """Set the usage to what the rows say; for after garbage collection and for repairs."""
     with transaction.atomic():
         quota = Quota.objects.select_for_update().get(project=project)
-        blobs = project.blob_links.values("blob_id", "blob__size").distinct().aggregate(total=Sum("blob__size"))
+        blobs = (
+            project.blob_links.filter(counted=True)
+            .values("blob_id", "blob__size")
+            .distinct()
+            .aggregate(total=Sum("blob__size"))
+        )
         manifests = (
             project.repositories.filter(artifacts__isnull=False)
             .values("artifacts__digest", size=Length("artifacts__manifest"))

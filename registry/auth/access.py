@@ -104,7 +104,7 @@ def authorise(*, who: Principal, needs: Sequence[Need], request: HttpRequest) ->
     for need, project, (project_name, _) in zip(needs, projects, names, strict=True):
         if project is None and need is needs[0] and who.is_authenticated:
             raise Unauthorized(f"project {project_name} not found", headers={"WWW-Authenticate": ""})
-        if project is None or not _may(who, need.action, project):
+        if project is None or not may(who, need.action, project):
             raise _refusal(f"unauthorized to access repository: {need.name}, action: {need.action}", needs, request)
     full = ["/".join(parts) for parts in names]
     mounts = len(needs) > 1
@@ -127,7 +127,7 @@ def _split(name: str) -> tuple[str, str]:
         raise BadRequest(f"invalid repository name: {excerpt(name)}") from None
 
 
-def _may(who: Principal, action: str, project: Project) -> bool:
+def may(who: Principal, action: str, project: Project) -> bool:
     if isinstance(who, TokenPrincipal):
         return who.may(action, project)
     return can(who, f"repository:{action}", project)
@@ -145,13 +145,13 @@ def _challenge(needs: Sequence[Need], request: HttpRequest) -> str:
     """Where to get a token; whoever brought credentials, and they were not enough, is asked for better ones."""
     if _has_credentials(request):
         return BASIC_CHALLENGE
-    parts = [f'realm="{_base_url(request)}/service/token"', f'service="{SERVICE}"']
+    parts = [f'realm="{base_url(request)}/service/token"', f'service="{SERVICE}"']
     if scope := " ".join(need.scope for need in needs if need.scope):
         parts.append(f'scope="{scope}"')
     return "Bearer " + ",".join(parts)
 
 
-def _base_url(request: HttpRequest) -> str:
+def base_url(request: HttpRequest) -> str:
     """The address that the client used; the one of harbor.cfg if it is not fit to be quoted."""
     host = request.META.get("HTTP_HOST", "")
     config = current()

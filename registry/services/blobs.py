@@ -7,7 +7,7 @@ nobody links it and re-checks under the blob's lock, so whoever links a blob loc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -133,9 +133,7 @@ def mount_from_anywhere(
     holders = BlobLink.objects.filter(blob__digest=str(digest)).select_related("project").order_by("pk")
     for holder in holders[:_MOUNT_CANDIDATES]:
         if may_pull(holder.repository_name, holder.project):
-            return mount(
-                project=project, repository_name=repository_name, digest=digest, source=holder.repository_name
-            )
+            return mount(project=project, repository_name=repository_name, digest=digest, source=holder.repository_name)
     return None
 
 
@@ -144,7 +142,7 @@ def unlink(*, project: Project, repository_name: str, digest: Digest) -> None:
     """Take the blob from this repository, at once; its bytes go with garbage collection. Raises BlobUnknown."""
     with transaction.atomic():
         blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
-        link = blob and BlobLink.objects.filter(blob=blob, repository_name=repository_name).first()
+        link = BlobLink.objects.filter(blob=blob, repository_name=repository_name).first() if blob else None
         if blob is None or link is None:
             raise BlobUnknown(detail=str(digest))
         link.delete()
@@ -165,8 +163,7 @@ def let_go(*, project: Project, repository_name: str, digests: Collection[str]) 
         BlobLink.objects.filter(repository_name=repository_name, blob__in=sizes).update(
             counted=False, update_time=timezone.now()
         )
-        elsewhere = BlobLink.objects.filter(project=project, counted=True, blob__in=sizes).values_list("blob", flat=True)
-        freed += sum(sizes.values()) - sum(sizes[blob] for blob in set(elsewhere))
+        freed += sum(sizes.values()) - _counted_elsewhere(project, sizes)
     if freed:
         quotas.release(project=project, size=freed)
     return freed
@@ -178,10 +175,15 @@ def count_again(*, project: Project, links: Collection[int]) -> None:
     sizes = dict(let_go_before.values_list("blob_id", "blob__size"))
     if not sizes:
         return
-    elsewhere = BlobLink.objects.filter(project=project, counted=True, blob__in=sizes).values_list("blob", flat=True)
-    size = sum(sizes.values()) - sum(sizes[blob] for blob in set(elsewhere))
+    size = sum(sizes.values()) - _counted_elsewhere(project, sizes)
     let_go_before.update(counted=True)
     quotas.charge(project=project, size=size)
+
+
+def _counted_elsewhere(project: Project, sizes: Mapping[int, int]) -> int:
+    """Bytes of those blobs that the quota counts through another repository of the project."""
+    links = BlobLink.objects.filter(project=project, counted=True, blob__in=sizes)
+    return sum(sizes[blob] for blob in set(links.values_list("blob_id", flat=True)))
 
 
 def _needed(repository_name: str, digests: Collection[str]) -> set[str]:

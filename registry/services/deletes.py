@@ -50,9 +50,7 @@ def delete_repository(*, repository: Repository, actor: Principal | str) -> None
             resource=repository.name,
             project_id=project_id,
         )
-        signals.announce(
-            signals.repository_deleted, Repository, repository=repository.name, project_id=project_id
-        )
+        signals.announce(signals.repository_deleted, Repository, repository=repository.name, project_id=project_id)
 
 
 def _is_listed(repository: Repository, digest: str, *, but_not_by: Sequence[int]) -> bool:

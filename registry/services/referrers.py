@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models.functions import Length
 
+from registry.errors import ArtifactNotFound
 from registry.models import Artifact
 from registry.oci import manifest
 from registry.oci.digest import Digest
@@ -43,12 +44,10 @@ def _listed_under_fallback_tag(repository_name: str, digest: Digest) -> list[dic
     try:
         stored = manifests.find(repository_name=repository_name, reference=tag)
         index = manifest.parse(stored.raw, stored.media_type)
-    except (manifests.ArtifactNotFound, ManifestError):
+    except (ArtifactNotFound, ManifestError):
         return []
     return [
-        _descriptor(
-            child.media_type, str(child.digest), child.size, dict(child.annotations), child.artifact_type
-        )
+        _descriptor(child.media_type, str(child.digest), child.size, dict(child.annotations), child.artifact_type)
         for child in index.children
     ]
 

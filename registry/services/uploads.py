@@ -93,9 +93,7 @@ def finish(*, upload: BlobUpload, digest: Digest, stream: BinaryIO | None, start
     return _record(project=project, repository_name=upload.repository_name, digest=digest, size=size, upload=upload)
 
 
-def put(
-    *, project: Project, repository_name: str, digest: Digest, stream: BinaryIO, announced: int
-) -> Blob:
+def put(*, project: Project, repository_name: str, digest: Digest, stream: BinaryIO, announced: int) -> Blob:
     """Store a blob that comes whole in one request; `announced` bytes, or 0 where that is not known."""
     blobs.prepare(project=project, digest=digest, size=announced)
     with _storage_errors():

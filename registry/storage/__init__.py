@@ -1,9 +1,11 @@
 """The bytes of the registry: one small protocol, and the drivers that keep it."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+from harborsite.config import current
 from registry.storage.base import (
     Appended,
     BlobMissingError,
@@ -35,6 +37,7 @@ __all__ = [
     "UploadBusyError",
     "UploadUnknownError",
     "open_store",
+    "store",
 ]
 
 DRIVERS: Final[dict[str, Callable[[str, Path], BlobStore]]] = {
@@ -51,3 +54,10 @@ def open_store(location: str, root: Path) -> BlobStore:
     except KeyError:
         raise ValueError(f"unknown storage driver {name!r}; known are {', '.join(sorted(DRIVERS))}") from None
     return driver(location, root)
+
+
+@cache
+def store() -> BlobStore:
+    """The store of this process, as harbor.cfg names it; files go below the data volume."""
+    config = current()
+    return open_store(config.storage, config.data_volume / "registry")
