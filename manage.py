@@ -11,12 +11,11 @@ def main() -> None:
 
     try:
         current()
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(sys.argv)
     except ConfigError as error:
         sys.exit(f"configuration error: {error}")
-    from django.core.management import execute_from_command_line
-
-    try:
-        execute_from_command_line(sys.argv)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -17,10 +17,14 @@ def _kept_secret(path: Path) -> str:
     """Django's signing key, made by `prepare`; before that a throw-away one, which signs nothing that lasts."""
     try:
         return path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         from django.core.management.utils import get_random_secret_key
 
         return get_random_secret_key()
+    except OSError as error:
+        raise boot.ConfigError(
+            f"{path}: {error.strerror}. Run this as the user who prepared the installation, or correct data_volume."
+        ) from None
 
 
 SECRET_KEY = _kept_secret(CONFIG.secret_dir / "django_key")

@@ -268,7 +268,7 @@ class Site:
         self.host = f"{LOOPBACK}:{self.port}"
         self.url = f"http://{self.host}"
         self.config = directory / "harbor.cfg"
-        self.env = {**env, "HARBOR_CFG": str(self.config)}
+        self.env = {**env, "HARBOR_CFG": str(self.config), "DJANGO_SETTINGS_MODULE": "harborsite.settings"}
         keys: dict[str, object] = {
             "hostname": LOOPBACK,
             "bind": LOOPBACK,
@@ -306,7 +306,7 @@ class Site:
 
 
 @contextmanager
-def _database_environment() -> Iterator[dict[str, str]]:
+def own_database() -> Iterator[dict[str, str]]:
     """An own database on the server that the tests were told to use, if they were told one."""
     url = os.environ.get("HARBOR_DATABASE", "sqlite")
     if not url.startswith("mysql://"):
@@ -346,7 +346,7 @@ def harborsite(database: Mapping[str, str] | None = None, disk: str = "", **sett
     """
     with ExitStack() as stack:
         directory = stack.enter_context(workspace("harborsite"))
-        env = stack.enter_context(_database_environment()) if database is None else database
+        env = stack.enter_context(own_database()) if database is None else database
         (directory / "data").mkdir()
         inside = stack.enter_context(small_disk(directory / "data", disk)) if disk else ()
         site = Site(directory, env, settings, inside)

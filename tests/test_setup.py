@@ -1,0 +1,306 @@
+"""Setting up and running from the shell, with real processes: prepare, users, serve, start, stop, install.sh."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from harborsite.setup import logfile
+from tests.services import LOOPBACK, ROOT, Site, own_database
+
+PASSWORD = "Secret12345"
+
+
+def manage(site: Site, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command that may fail."""
+    argv = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    env = os.environ | site.env
+    return subprocess.run(argv, env=env, input=given, capture_output=True, text=True, timeout=120)
+
+
+def refusal(site: Site, *arguments: str, given: str = "") -> str:
+    """The one line with which a command that has to fail says why."""
+    done = manage(site, *arguments, given=given)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr.strip()
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Site]:
+    """A configuration with nothing behind it."""
+    with own_database() as env:
+        yield Site(tmp_path, env, {})
+
+
+@pytest.fixture
+def site(bare: Site) -> Site:
+    """A prepared installation that does not run."""
+    bare.manage("prepare")
+    return bare
+
+
+def kept_files(site: Site) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (site.data / "secret").iterdir()}
+
+
+def users(site: Site) -> dict[str, dict[str, object]]:
+    return {row["username"]: row for row in json.loads(site.manage("users", "list", "--json"))}
+
+
+# --- prepare ----------------------------------------------------------------------------------------------
+
+
+def test_prepare_makes_what_the_product_needs_for_its_owner_alone(site: Site) -> None:
+    assert kept_files(site).keys() == {"private_key.pem", "root.crt", "django_key", "secretkey"}
+    for path in [site.data, *site.data.rglob("*")]:
+        if (site.data / "static") not in [path, *path.parents]:
+            assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
+    assert users(site)["admin"]["user_id"] == 1
+    assert users(site)["admin"]["sysadmin_flag"] is True
+
+
+def test_prepare_again_changes_neither_keys_nor_accounts(site: Site) -> None:
+    before = kept_files(site)
+    site.manage("users", "set-password", "admin", "--password", PASSWORD)
+    site.manage("users", "create", "ann", "--email", "ann@example.com", "--password", PASSWORD)
+    known = users(site)
+    assert "up to date" in site.manage("prepare")
+    assert kept_files(site) == before
+    assert users(site) == known
+
+
+@pytest.mark.slow
+def test_a_prepare_that_was_killed_goes_through_the_next_time(bare: Site) -> None:
+    """Wherever it is struck; MySQL can not take back half of a first migration, so it starts over."""
+    for delay in (0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6):
+        argv = [sys.executable, str(ROOT / "manage.py"), "prepare"]
+        with subprocess.Popen(argv, env=os.environ | bare.env, stdout=subprocess.DEVNULL) as process:
+            time.sleep(delay)
+            process.kill()
+    bare.manage("prepare")
+    assert users(bare).keys() == {"admin"}
+    assert {path.name for path in (bare.data / "secret").iterdir()} == {
+        *("private_key.pem", "root.crt", "django_key", "secretkey")
+    }
+
+
+def test_a_second_prepare_waits_its_turn(site: Site) -> None:
+    import fcntl
+
+    with (site.data / "prepare.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another 'prepare' is at work" in refusal(site, "prepare")
+
+
+def test_own_keys_are_taken_but_must_be_there_and_fit(tmp_path: Path) -> None:
+    with own_database() as env:
+        site = Site(tmp_path, env, {"customize_crt": "off"})
+        assert "private_key.pem: there is no such file, and customize_crt is off" in refusal(site, "prepare")
+        site.config.write_text(site.config.read_text().replace("customize_crt = off", ""))
+        site.manage("prepare")
+        with site.config.open("a") as file:
+            file.write("customize_crt = off\n")
+        assert "Keys, certificate     kept" in site.manage("prepare")
+        other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        pem = other.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        (site.data / "secret" / "private_key.pem").write_bytes(pem)
+        assert "root.crt: is not the certificate of private_key.pem" in refusal(site, "prepare")
+
+
+def test_a_volume_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with own_database() as env:
+        site = Site(tmp_path, env, {"data_volume": "./file/data"})
+        assert f"{tmp_path}/file/data: Not a directory" in refusal(site, "prepare")
+
+
+@pytest.mark.parametrize("command", ["prepare", "serve", "start", "stop", "status", "users"])
+def test_every_command_refuses_a_bad_configuration_by_key_and_line(site: Site, command: str) -> None:
+    line = site.config.read_text().count("\n") + 1
+    with site.config.open("a") as file:
+        file.write("token_expiration = soon\n")
+    assert refusal(site, command) == (
+        f"configuration error: {site.config}:{line}: token_expiration: 'soon' is not usable: "
+        "must be a whole number from 1 to 9999999999"
+    )
+
+
+# --- users ------------------------------------------------------------------------------------------------
+
+
+def test_accounts_are_administered_from_the_shell(site: Site) -> None:
+    made = manage(site, "users", "create", "ann", "--email", "ann@example.com", "--json", given=f"{PASSWORD}\n")
+    assert json.loads(made.stdout)["username"] == "ann"
+    assert json.loads(site.manage("users", "disable", "ann", "--json"))["disabled"] is True
+    assert json.loads(site.manage("users", "disable", "ann", "--undo", "--json"))["disabled"] is False
+    assert json.loads(site.manage("users", "set-admin", "ann", "--json"))["sysadmin_flag"] is True
+    assert json.loads(site.manage("users", "set-admin", "ann", "--undo", "--json"))["sysadmin_flag"] is False
+    assert "ann@example.com" in site.manage("users", "list")
+
+
+def test_what_cannot_be_done_to_accounts_is_refused_in_one_line(site: Site) -> None:
+    assert "there is no user 'nobody'" in refusal(site, "users", "disable", "nobody")
+    assert "at least 1 uppercase letter" in refusal(site, "users", "create", "ann", "--email", "a@b.co", given="weak\n")
+    assert "last active administrator" in refusal(site, "users", "disable", "admin")
+    assert manage(site, "users", "rename", "admin").returncode == 2
+
+
+def test_users_asks_for_a_prepared_installation(bare: Site) -> None:
+    assert "is not prepared for this version. Run 'manage.py prepare'" in refusal(bare, "users", "list")
+
+
+# --- serve, start, status, stop ---------------------------------------------------------------------------
+
+
+def test_serve_refuses_a_port_that_is_taken(site: Site) -> None:
+    with socket.create_server((LOOPBACK, site.port)):
+        assert refusal(site, "serve").endswith(
+            f"cannot listen on {LOOPBACK}:{site.port}: Address already in use. "
+            "Another program listens there: stop it, or change http_port."
+        )
+
+
+def test_serve_refuses_an_address_of_another_machine(site: Site) -> None:
+    site.config.write_text(site.config.read_text().replace(f"bind = {LOOPBACK}", "bind = 192.0.2.1"))
+    assert "Change bind to an address of this machine" in refusal(site, "serve")
+
+
+def test_serve_refuses_an_installation_that_is_not_prepared(bare: Site) -> None:
+    assert "Run 'manage.py prepare'" in refusal(bare, "serve")
+
+
+def test_an_older_version_does_not_touch_a_newer_database(site: Site) -> None:
+    mark = "from django.db.migrations.recorder import MigrationRecorder as R; from django.db import connection as c; "
+    site.manage("shell", "-c", mark + "R(c).record_applied('registry', '9999_from_the_future')")
+    for command in ("serve", "prepare"):
+        assert "written by a newer version of Harborsite" in refusal(site, command)
+
+
+def test_the_background_server_is_started_seen_and_stopped(site: Site) -> None:
+    """One server per data volume, found by its lock; stopping it leaves no process and a free port."""
+    assert manage(site, "status").returncode == 3
+    assert json.loads(manage(site, "status", "--json").stdout)["running"] is False
+    try:
+        said = site.manage("start")
+        assert f"docker login {site.host} -u admin" in said
+        assert site.url in said
+        status = json.loads(site.manage("status", "--json"))
+        assert status["healthy"] is True
+        assert f"as process {status['pid']}" in site.manage("status")
+        for command in ("start", "serve"):
+            assert f"running already on {site.data}, as process {status['pid']}" in refusal(site, command)
+    finally:
+        stopped = site.manage("stop")
+    assert "stopped" in stopped
+    assert "not running" in site.manage("stop")
+    assert not Path(f"/proc/{status['pid']}").exists()
+    with socket.create_server((LOOPBACK, site.port)):
+        pass
+
+
+def test_a_server_that_was_killed_does_not_block_the_next(site: Site) -> None:
+    """No stale process id: the lock dies with its holder."""
+    try:
+        site.manage("start")
+        pid = json.loads(site.manage("status", "--json"))["pid"]
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while manage(site, "status").returncode != 3 or taken(site.port):
+            assert time.monotonic() < deadline
+        site.manage("start")
+    finally:
+        site.manage("stop")
+
+
+def taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def test_a_start_that_fails_shows_what_the_log_says(site: Site) -> None:
+    with socket.create_server((LOOPBACK, site.port)):
+        said = manage(site, "start")
+    assert said.returncode == 1
+    assert "the server ended at once" in said.stderr
+    assert "Another program listens there" in said.stderr
+
+
+def test_the_log_is_cut_when_it_is_large_and_a_few_old_ones_stay(tmp_path: Path) -> None:
+    log = tmp_path / "harborsite.log"
+    for number in range(8):
+        with log.open("a") as file:
+            file.write(f"{number}" * 20)
+        assert logfile.rotate(log, largest=10)
+        assert not logfile.rotate(log, largest=10)
+    assert log.read_text() == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "harborsite.log",
+        *(f"{log.name}.{n}" for n in range(1, 6)),
+    ]
+    assert (tmp_path / f"{log.name}.1").read_text() == "7" * 20
+
+
+# --- install.sh -------------------------------------------------------------------------------------------
+
+
+def test_install_refuses_what_it_does_not_know() -> None:
+    assert subprocess.run(["bash", "-n", str(ROOT / "install.sh")]).returncode == 0
+    done = subprocess.run([ROOT / "install.sh", "--force"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "usage: ./install.sh [--no-start]" in done.stderr
+
+
+@pytest.mark.slow
+def test_install_sets_a_fresh_clone_up_goes_on_after_ctrl_c_and_upgrades(tmp_path: Path) -> None:
+    """The one command of the README, broken off twice, then run to its end, then run again."""
+    clone = tmp_path / "clone"
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    for name in files.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, clone / name)
+    for delay in (1, 4):
+        with subprocess.Popen(["./install.sh", "--no-start"], cwd=clone, env=plain_environment()) as broken_off:
+            time.sleep(delay)
+            broken_off.send_signal(signal.SIGINT)
+        assert broken_off.returncode == 130
+
+    def install(*arguments: str) -> str:
+        argv = ["./install.sh", *arguments]
+        done = subprocess.run(argv, cwd=clone, env=plain_environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "created, with administrator admin" in install("--no-start")
+    assert stat.S_IMODE((clone / "harbor.cfg").stat().st_mode) == 0o600
+    keys = {path: path.read_bytes() for path in (clone / "data" / "secret").iterdir()}
+    again = install("--no-start")
+    assert "Python packages       up to date" in again
+    assert {path: path.read_bytes() for path in (clone / "data" / "secret").iterdir()} == keys
+    (clone / "harbor.cfg").write_text("http_prot = 80\n")
+    done = subprocess.run(["./install.sh"], cwd=clone, env=plain_environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "harbor.cfg:1: unknown key 'http_prot'" in done.stdout
+
+
+def plain_environment() -> dict[str, str]:
+    """Without what the tests set for themselves: install.sh is to find its own configuration."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("HARBOR_", "DJANGO_"))}
