@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "harborsite",
     "harborsite.jobs",
+    "harborsite.portal.config.PortalConfig",
     "audit",
     "projects",
     "registry",
@@ -65,6 +66,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "harborsite.portal.middleware.ContentSecurityPolicyMiddleware",
 ]
 
 TEMPLATES: list[dict[str, Any]] = [
@@ -125,6 +127,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFIG.ui_url_protocol == "https"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "harborsite.portal.failures.csrf_failure"
+LOGIN_URL = "admin:login"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 
 LANGUAGE_CODE = "en"

@@ -6,8 +6,10 @@ from django.urls import URLPattern, URLResolver, include, path
 from registry.auth.views import TokenView
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("i18n/", include("django.conf.urls.i18n")),
     path("", include("registry.v2.urls")),
     path("service/token", TokenView.as_view()),
     path("", admin.site.urls),
 ]
+handler400 = "harborsite.portal.failures.bad_request"
+handler403 = "harborsite.portal.failures.forbidden"
+handler404 = "harborsite.portal.failures.not_found"

@@ -1,0 +1,125 @@
+"""One's own session: signing in and out, language, password, profile."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin import AdminSite
+from django.contrib.auth import REDIRECT_FIELD_NAME, logout, update_session_auth_hash
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from harborsite.errors import AppError
+from harborsite.portal.forms import OwnPasswordForm, ProfileForm, SignInForm
+from harborsite.portal.scope import signed_in
+from projects.identity.signin import DEFAULT_PASSWORD
+from projects.models import User
+from projects.models.user import ADMIN_ID
+from projects.services import accounts, preferences
+
+_MUST_CHANGE = "must_change_password"
+
+
+def must_change_password(request: HttpRequest) -> bool:
+    """Whether the person signed in with the default password and has not changed it yet."""
+    return bool(request.session.get(_MUST_CHANGE)) and request.user.is_authenticated
+
+
+class SignInView(LoginView):
+    """The sign-in page; goes on to the page that was asked for, in the person's own language."""
+
+    site: ClassVar[AdminSite | None] = None
+    authentication_form = SignInForm
+    template_name = "portal/sign_in.html"
+    redirect_authenticated_user = True
+    next_page = "admin:index"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**admin.site.each_context(self.request), title=_("Sign in"), **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        user = signed_in(self.request)
+        if user.pk == ADMIN_ID and form.cleaned_data["password"] == DEFAULT_PASSWORD:
+            self.request.session[_MUST_CHANGE] = True
+            response = HttpResponseRedirect(reverse("admin:password_change"))
+        if user.language:
+            _set_language_cookie(response, user.language)
+        return response
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session; the public projects stay open to the visitor."""
+    logout(request)
+    return HttpResponseRedirect(reverse("admin:login"))
+
+
+def _set_language_cookie(response: HttpResponse, language: str) -> None:
+    response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=365 * 24 * 3600, samesite="Lax", httponly=True)
+
+
+@require_POST
+def choose_language(request: HttpRequest) -> HttpResponse:
+    """Switch the language: kept with the account, and as a cookie for who is not signed in."""
+    target = request.POST.get(REDIRECT_FIELD_NAME, "")
+    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
+        target = reverse("admin:index")
+    response = HttpResponseRedirect(target)
+    language = request.POST.get("language", "")
+    if language in dict(settings.LANGUAGES):
+        if isinstance(request.user, User):
+            preferences.set_language(user=request.user, language=language)
+        _set_language_cookie(response, language)
+    return response
+
+
+@sensitive_post_parameters()
+def change_password(request: HttpRequest) -> HttpResponse:
+    """Change one's own password; the session goes on, all others of the account end."""
+    user = signed_in(request)
+    form = OwnPasswordForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            accounts.change_password(
+                user=user, old_password=form.cleaned_data["old_password"], password=form.cleaned_data["new_password"]
+            )
+        except AppError as error:
+            form.add_error(None, error.message)
+        else:
+            request.session.pop(_MUST_CHANGE, None)
+            update_session_auth_hash(request, user)
+            messages.success(request, _("Your password has been changed."))
+            return HttpResponseRedirect(reverse("admin:index"))
+    context = {
+        "title": _("Change password"),
+        "form": form,
+        "submit_label": _("Change password"),
+        "cancel_url": None if must_change_password(request) else reverse("admin:profile"),
+    }
+    return render(request, "portal/form.html", {**admin.site.each_context(request), **context})
+
+
+def profile(request: HttpRequest) -> HttpResponse:
+    """One's own name and e-mail address."""
+    user = signed_in(request)
+    initial = {"email": user.email or "", "realname": user.realname, "comment": user.comment}
+    form = ProfileForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            accounts.update_profile(user=user, actor=user, **form.cleaned_data)
+        except AppError as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, _("Your profile has been saved."))
+            return HttpResponseRedirect(reverse("admin:profile"))
+    context = {"title": _("User profile"), "form": form, "submit_label": _("Save"), "profile": user}
+    return render(request, "portal/profile.html", {**admin.site.each_context(request), **context})

@@ -1,0 +1,65 @@
+"""Forms that belong to no single noun: signing in, one's own password."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+from django.utils.translation import gettext_lazy as _
+
+from harborsite.errors import AppError
+
+
+class SignInForm(AuthenticationForm):
+    """Accepts whoever the sign-in sources accept; robots sign in to the registry, not here."""
+
+    error_messages = {"invalid_login": _("The user name or the password is wrong.")}
+
+    def clean(self) -> dict[str, Any]:
+        try:
+            return super().clean()
+        except AppError as refusal:  # such as the default password from another machine
+            raise forms.ValidationError(refusal.message) from None
+
+
+class PasswordForm(forms.Form):
+    """A new password, twice; the rule for passwords is the service's."""
+
+    new_password = forms.CharField(
+        label=_("New password"),
+        help_text=_("8 to 128 characters with an upper-case letter, a lower-case letter and a digit."),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    confirmation = forms.CharField(
+        label=_("New password again"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("new_password") != cleaned.get("confirmation"):
+            self.add_error("confirmation", _("The two passwords differ."))
+        return cleaned
+
+
+class OwnPasswordForm(PasswordForm):
+    """Changing one's own password asks for the present one."""
+
+    field_order = ["old_password", "new_password", "confirmation"]
+
+    old_password = forms.CharField(
+        label=_("Present password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+    )
+
+
+class ProfileForm(forms.Form):
+    """What a person says about themselves."""
+
+    email = forms.EmailField(label=_("E-mail"), max_length=255, required=False)
+    realname = forms.CharField(label=_("Full name"), max_length=255, required=False)
+    comment = forms.CharField(label=_("Comment"), max_length=255, required=False)

@@ -1,0 +1,222 @@
+"""The base of every admin class: lists through the admin's own changelist, writes through services alone.
+
+The admin's automatic addresses (add, change, delete, history) are not mounted: they would show more fields than a
+tab does, to everyone who may see the list. Each class mounts its pages itself in `get_urls`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from django.contrib import messages
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.forms import Media
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.template.response import TemplateResponse
+from django.urls import URLPattern
+from django.utils.translation import gettext as _
+
+from harborsite.errors import AppError
+from harborsite.portal import navigation, scope
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin as _ModelAdmin
+    from django.utils.functional import _StrOrPromise
+
+    from harborsite.portal.site import PortalSite
+else:
+    from django.contrib.admin import ModelAdmin
+
+    class _ModelAdmin(ModelAdmin):
+        """Lets subclasses name their model, as the type stubs have it."""
+
+        __class_getitem__ = classmethod(lambda cls, _: cls)
+
+
+M = TypeVar("M", bound=Model)
+PAGE_SIZES = (15, 25, 50, 100)
+_SIZE_VAR = "page_size"
+
+
+class PortalChangeList(ChangeList):
+    """A list whose page size is in the address, and whose rows the admin class completes a page at a time."""
+
+    model_admin: PortalAdmin[Any]
+
+    def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        found = super().get_filters_params(params)
+        found.pop(_SIZE_VAR, None)
+        return found
+
+    def get_results(self, request: HttpRequest) -> None:
+        asked = request.GET.get(_SIZE_VAR, "")
+        self.list_per_page = int(asked) if asked in map(str, PAGE_SIZES) else PAGE_SIZES[0]
+        super().get_results(request)
+        rows = list(self.result_list)
+        self.model_admin.complete(request, rows)
+        self.result_list = cast("QuerySet[Any]", rows)
+        self.first_row = (self.page_num - 1) * self.list_per_page + 1 if rows else 0
+        self.last_row = self.first_row + len(rows) - 1 if rows else 0
+
+    def url_for_result(self, result: Model) -> str:
+        return self.model_admin.url_of(result)
+
+    def page_sizes(self) -> list[tuple[int, str, bool]]:
+        """Each choice with its address and whether it is the one in force."""
+        return [
+            (size, self.get_query_string({_SIZE_VAR: size}, ["p"]), size == self.list_per_page) for size in PAGE_SIZES
+        ]
+
+
+class PortalAdmin(_ModelAdmin[M]):
+    """One noun's pages. Nothing may be added, changed or deleted through the admin's own forms."""
+
+    admin_site: PortalSite
+    actions_on_top = False
+    list_max_show_all = 0
+    show_full_result_count = False
+    empty_text: _StrOrPromise = ""
+    action_bar = "portal/action_bar.html"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return PortalChangeList
+
+    @property
+    def media(self) -> Media:
+        return Media()  # the stock scripts would bring jQuery to every list
+
+    def complete(self, request: HttpRequest, rows: Sequence[M]) -> None:
+        """Give the rows of one page what their columns need beyond the query."""
+
+    def url_of(self, row: M) -> str:
+        raise NotImplementedError
+
+    def get_urls(self) -> list[URLPattern]:
+        raise NotImplementedError
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def list_page(self, request: HttpRequest, title: str, **extra: Any) -> HttpResponse:
+        """The changelist under our own address and title."""
+        context = {
+            "title": title,
+            "empty_text": self.empty_text,
+            "action_bar": self.action_bar,
+            **project_context(request),
+            **extra,
+        }
+        return self.changelist_view(request, context)
+
+    def page(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+        """Any other page in the portal's frame."""
+        frame = self.admin_site.each_context(request)
+        return render(request, template, {**frame, **project_context(request), **context})
+
+    def confirmation(self, request: HttpRequest, action: str, rows: QuerySet[M], **texts: str) -> HttpResponse:
+        """Ask before something is lost; answering posts the same action again, with `confirmed`."""
+        context = {
+            **self.admin_site.each_context(request),
+            **project_context(request),
+            **texts,
+            "action": action,
+            "rows": rows,
+            "back_url": request.get_full_path(),
+        }
+        return TemplateResponse(request, "portal/confirmation.html", context)
+
+    def each(self, request: HttpRequest, rows: Iterable[M], write: Callable[[M], object], done: str) -> None:
+        """Run a service over the chosen rows one by one, and say for each refusal which row it was and why."""
+        count = 0
+        for row in rows:
+            try:
+                write(row)
+            except AppError as error:
+                self.message_user(request, f"{row}: {error.message}", messages.ERROR)
+            else:
+                count += 1
+        if count:
+            self.message_user(request, done.format(count=count), messages.SUCCESS)
+
+
+class ProjectPartAdmin(PortalAdmin[M]):
+    """Something inside a project: shown only in a tab, asked only for the project of this request."""
+
+    view_action: str
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return scope.current(request).allows(self.view_action)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
+        return super().get_queryset(request).filter(project=scope.current(request).project)
+
+    def in_project(self, view: Callable[..., HttpResponseBase], action: str | None = None) -> Callable[..., Any]:
+        """Wrap a view under `projects/<project>/…`: 404 for who may not know the project, 403 without `action`."""
+        return in_project(self.admin_site, view, action or self.view_action)
+
+
+def in_project(site: PortalSite, view: Callable[..., HttpResponseBase], action: str) -> Callable[..., Any]:
+    """The same for pages that belong to the project itself."""
+
+    @wraps(view)
+    def inner(request: HttpRequest, project: str, **kwargs: Any) -> HttpResponseBase:
+        scope.enter(request, project, action)
+        return view(request, **kwargs)
+
+    return site.public_view(inner)
+
+
+def administrators_only(site: PortalSite, view: Callable[..., HttpResponseBase]) -> Callable[..., Any]:
+    """A page of the Administration group: sign-in for nobody, 403 for everyone else."""
+
+    @wraps(view)
+    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not scope.visitor(request).is_superuser:
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return site.member_view(inner)
+
+
+def project_context(request: HttpRequest) -> dict[str, Any]:
+    """What the header of a project's pages shows; empty elsewhere."""
+    here = scope.find(request)
+    if here is None:
+        return {}
+    return {"scope": here, "project": here.project, "tabs": navigation.project_tabs(request, here)}
+
+
+def form_page(
+    site: PortalSite,
+    request: HttpRequest,
+    form: Any,
+    save: Callable[[dict[str, Any]], object],
+    *,
+    success: str,
+    **context: Any,
+) -> HttpResponse:
+    """Show a form, or hand what was entered to a service and go on; a refusal is shown above the form."""
+    if request.method == "POST" and form.is_valid():
+        try:
+            save(form.cleaned_data)
+        except AppError as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, success)
+            return HttpResponseRedirect(context["next_url"])
+    frame = {**site.each_context(request), **project_context(request)}
+    context.setdefault("submit_label", _("Save"))
+    context.setdefault("cancel_url", context.get("next_url"))
+    return render(request, "portal/form.html", {**frame, **context, "form": form})

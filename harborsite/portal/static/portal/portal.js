@@ -1,0 +1,66 @@
+"use strict";
+// Small conveniences; every page works without them.
+(() => {
+  const language = document.documentElement.lang;
+  const written = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+
+  function localTimes(root) {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      time.title = time.dateTime;
+      time.textContent = written.format(new Date(time.dateTime));
+    }
+  }
+
+  // The clipboard API is for https and localhost alone.
+  async function copy(text) {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+
+  function markChosen() {
+    const boxes = [...document.querySelectorAll("input.action-select")];
+    const chosen = boxes.filter((box) => box.checked).length;
+    for (const button of document.querySelectorAll(".actions button, .actions select")) button.disabled = chosen === 0;
+    const all = document.getElementById("action-toggle");
+    if (all) {
+      all.checked = chosen > 0 && chosen === boxes.length;
+      all.indeterminate = chosen > 0 && chosen < boxes.length;
+    }
+  }
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button.copy");
+    if (button) {
+      await copy(button.dataset.copy);
+      const label = button.textContent;
+      button.textContent = button.dataset.done;
+      setTimeout(() => { button.textContent = label; }, 1500);
+    }
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target.id === "action-toggle") {
+      for (const box of document.querySelectorAll("input.action-select")) box.checked = event.target.checked;
+    }
+    if (event.target.matches("#action-toggle, input.action-select")) markChosen();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+
+  document.addEventListener("DOMContentLoaded", () => { localTimes(document); markChosen(); });
+  document.addEventListener("htmx:afterSettle", (event) => { localTimes(event.detail.elt); markChosen(); });
+})();

@@ -1,0 +1,63 @@
+"""How values are written for people: sizes, times, digests, badges, lines to copy."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django import template
+from django.forms import BoundField, CheckboxInput, RadioSelect
+from django.utils.formats import date_format, number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from projects.permissions import Role
+
+register = template.Library()
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_STEP = 1024
+
+
+@register.filter
+def binary_size(size: int | None) -> str:
+    """`12.4 MiB`; whole numbers below 1 KiB and from 100 on."""
+    value, unit = float(size or 0), 0
+    while value >= _STEP and unit < len(_UNITS) - 1:
+        value, unit = value / _STEP, unit + 1
+    places = 0 if unit == 0 or value >= 100 else 1
+    return f"{number_format(value, places)} {_UNITS[unit]}"
+
+
+@register.filter
+def moment(when: datetime | None) -> SafeString | str:
+    """A time that the browser rewrites to the reader's own zone; UTC without script."""
+    if when is None:
+        return ""
+    utc = when.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}">{} UTC</time>', utc.isoformat(timespec="seconds"), date_format(utc, "Y-m-d H:i")
+    )
+
+
+@register.filter
+def short_digest(digest: str) -> str:
+    """The first fifteen characters, as Harbor shows them."""
+    return digest[:15]
+
+
+@register.inclusion_tag("portal/copyable.html")
+def copyable(text: str, label: str = "") -> dict[str, str]:
+    """A line of shell with a button that copies it."""
+    return {"text": text, "label": label}
+
+
+@register.filter
+def is_choice(field: BoundField) -> bool:
+    """Whether the label stands behind the control."""
+    return isinstance(field.field.widget, CheckboxInput) and not isinstance(field.field.widget, RadioSelect)
+
+
+@register.simple_tag
+def role_name(role: int) -> str:
+    """What people call a role."""
+    return str(Role(role).label)

@@ -1,0 +1,111 @@
+"""A small registry to look at: people, projects, images with their tags, and what happened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from audit.events import Operation, ResourceType
+from audit.services import record
+from projects.models import Project, User
+from projects.models.user import ADMIN_ID
+from projects.permissions import Role
+from registry.models import Artifact, ArtifactChild, Repository, Tag
+from registry.oci import media_types
+from tests.factories import add, make_project, make_user
+
+_MIB = 1024**2
+
+
+def digest_of(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_repository(project: Project, name: str, **overrides: Any) -> Repository:
+    return Repository.objects.create(project=project, name=f"{project.name}/{name}", **overrides)
+
+
+def make_artifact(repository: Repository, *tags: str, seed: str = "", days: int = 0, **overrides: Any) -> Artifact:
+    """An artifact whose digest comes from its tags, pushed so many days ago."""
+    raw = json.dumps({"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "seed": seed or "-".join(tags)})
+    when = timezone.now() - timedelta(days=days)
+    fields: dict[str, Any] = {
+        "digest": digest_of(repository.name + raw),
+        "manifest": raw.encode(),
+        "manifest_media_type": media_types.OCI_MANIFEST,
+        "media_type": media_types.OCI_IMAGE_CONFIG,
+        "type": media_types.IMAGE,
+        "size": 12 * _MIB,
+        "extra_attrs": {"os": "linux", "architecture": "amd64", "created": "2026-11-20T08:30:00Z"},
+        "push_time": when,
+        **overrides,
+    }
+    artifact = Artifact.objects.create(repository=repository, **fields)
+    for tag in tags:
+        Tag.objects.create(repository=repository, artifact=artifact, name=tag, push_time=when)
+    return artifact
+
+
+def make_index(repository: Repository, *tags: str, platforms: tuple[str, ...] = ("amd64", "arm64")) -> Artifact:
+    """An image for several platforms, its parts untagged."""
+    index = make_artifact(
+        repository, *tags, seed="index", manifest_media_type=media_types.OCI_INDEX, media_type="", extra_attrs={}
+    )
+    for position, architecture in enumerate(platforms):
+        platform = {"os": "linux", "architecture": architecture}
+        child = make_artifact(repository, seed=architecture, extra_attrs=platform, size=(11 + position) * _MIB)
+        ArtifactChild.objects.create(artifact=index, position=position, digest=child.digest, platform=platform)
+    return index
+
+
+def make_registry() -> User:
+    """Everything; returns the administrator."""
+    admin = make_user("admin", pk=ADMIN_ID, sysadmin_flag=True, realname="Administrator")
+    people = {name: make_user(name) for name in ("mei", "jonas", "aicha", "tom")}
+    library = make_project("library", admin, public=True)
+    shop = make_project("web-shop", people["mei"], quota=20 * 1024 * _MIB)
+    shop.quota.used = 13 * 1024 * _MIB
+    shop.quota.save()
+    add(shop, people["jonas"], Role.MAINTAINER)
+    add(shop, people["aicha"], Role.DEVELOPER)
+    add(shop, people["tom"], Role.GUEST)
+    add(shop, admin, Role.PROJECT_ADMIN)
+    for name, public in (("base-images", True), ("data-platform", False), ("machine-learning", False), ("ops", False)):
+        make_project(name, admin, public=public)
+    make_artifact(make_repository(library, "hello-world", pull_count=4812), "latest", size=13_256, days=3)
+    make_index(make_repository(library, "alpine", pull_count=93_120), "3.22", "3", "latest")
+    _fill_shop(shop, people)
+    return admin
+
+
+def _fill_shop(shop: Project, people: dict[str, User]) -> None:
+    front = make_repository(
+        shop, "storefront", pull_count=1_204, description="The shop as customers see it. Built from main every night."
+    )
+    for number in range(24):
+        tags = [f"v2.{number}.0"] + ([f"v2.{number}"] if number % 3 == 0 else []) + (["latest"] if number == 23 else [])
+        make_artifact(front, *tags, days=24 - number, size=(40 + number) * _MIB)
+    make_artifact(front, seed="untagged", days=30)
+    make_index(make_repository(shop, "payments/gateway", pull_count=311), "1.8.2", "1.8", "stable")
+    chart = make_repository(shop, "charts/storefront", pull_count=88)
+    make_artifact(
+        chart,
+        "1.4.0",
+        type=media_types.CHART,
+        media_type=media_types.HELM_CONFIG,
+        size=21_504,
+        extra_attrs={"name": "storefront", "version": "1.4.0", "description": "The shop, for Kubernetes"},
+    )
+    for name, operation, kind, resource in (
+        ("mei", Operation.CREATE, ResourceType.PROJECT, "web-shop"),
+        ("mei", Operation.CREATE, ResourceType.MEMBER, "jonas"),
+        ("jonas", Operation.CREATE, ResourceType.ARTIFACT, "web-shop/storefront:v2.23.0"),
+        ("aicha", Operation.PULL, ResourceType.ARTIFACT, "web-shop/storefront:v2.23.0"),
+        ("jonas", Operation.DELETE, ResourceType.TAG, "web-shop/storefront:v1.0.0"),
+        ("robot$web-shop+ci", Operation.CREATE, ResourceType.ARTIFACT, "web-shop/payments/gateway:1.8.2"),
+    ):
+        record(actor=name, operation=operation, resource_type=kind, resource=resource, project_id=shop.pk)

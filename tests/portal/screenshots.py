@@ -1,0 +1,121 @@
+"""Pictures of the portal, from a registry of its own: `python -m tests.portal.screenshots DIRECTORY [--all]`.
+
+Without `--all` only the pictures of the READMEs are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+_PAGES = {
+    "sign-in": "/login/",
+    "projects": "/projects/",
+    "new-project": "/new-project/",
+    "summary": "/projects/web-shop/",
+    "repositories": "/projects/web-shop/repositories/",
+    "artifacts": "/projects/web-shop/repositories/storefront/",
+    "members": "/projects/web-shop/members/",
+    "project-logs": "/projects/web-shop/logs/",
+    "logs": "/logs/",
+    "users": "/users/",
+    "new-user": "/users/+/",
+    "search": "/search/?q=shop",
+    "profile": "/account/",
+    "password": "/account/password/",
+    "missing": "/projects/nothing/",
+}
+
+
+@contextmanager
+def running_server() -> Iterator[str]:
+    """A server on a free loopback port, over a database in a temporary directory."""
+    with tempfile.TemporaryDirectory(prefix="harborsite-portal-") as home:
+        file = Path(home) / "harbor.cfg"
+        file.write_text("hostname = registry.example.com\nhttp_port = 80\n")
+        os.environ["HARBOR_CFG"] = str(file)
+        os.environ["DJANGO_SETTINGS_MODULE"] = "harborsite.settings"
+        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # playwright keeps an event loop in this thread
+        (Path(home) / "data" / "database").mkdir(parents=True)
+        import django
+
+        django.setup()
+        from django.contrib.staticfiles.handlers import StaticFilesHandler
+        from django.core.management import call_command
+        from django.test.testcases import LiveServerThread
+        from django.test.utils import override_settings
+
+        from tests.portal.sample import make_registry
+
+        call_command("migrate", verbosity=0)
+        make_registry()
+        plain = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+        with override_settings(STORAGES=plain):
+            server = LiveServerThread("127.0.0.1", StaticFilesHandler)
+            server.start()
+            server.is_ready.wait()
+            if server.error:
+                raise server.error
+            yield f"http://127.0.0.1:{server.port}"
+            server.terminate()
+
+
+def sign_in(page: Page, address: str, username: str) -> None:
+    from tests.factories import PASSWORD
+
+    page.goto(f"{address}/login/")
+    page.fill("input[name=username]", username)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("main button[type=submit]")
+
+
+def take(
+    browser: Browser, address: str, target: Path, pages: dict[str, str], looks: list[tuple[str, int, str]]
+) -> None:
+    """Each page in each look: language, width, theme."""
+    for language, width, theme in looks:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if theme == "dark" else "light"
+        )
+        context.add_cookies([{"name": "django_language", "value": language, "url": address}])
+        page = context.new_page()
+        if "sign-in" in pages:
+            page.goto(address + pages["sign-in"])
+            page.screenshot(path=target / f"sign-in-{language}-{width}-{theme}.png")
+        sign_in(page, address, "admin")
+        for name, path in pages.items():
+            if name == "sign-in":
+                continue
+            page.goto(address + path)
+            page.screenshot(path=target / f"{name}-{language}-{width}-{theme}.png", full_page=True)
+        context.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--all", action="store_true", help="every page in each language, width and theme")
+    arguments = parser.parse_args()
+    arguments.directory.mkdir(parents=True, exist_ok=True)
+    with running_server() as address:
+        from playwright.sync_api import sync_playwright
+
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+            )
+            looks = [("en", 1440, "light"), ("zh-hans", 390, "dark")]
+            take(browser, address, arguments.directory, _PAGES, looks)
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""What the pages do: lists with their searching and paging, forms with their services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from audit.models import AuditLog
+from projects.models import Member, Project, User
+from projects.permissions import Role
+from registry.models import Repository, Tag
+from tests.factories import PASSWORD, make_project
+from tests.portal.conftest import SignedIn
+from tests.portal.sample import make_artifact, make_index, make_repository
+
+MOST_QUERIES = 12
+
+
+def test_a_project_is_made_by_the_form_and_belongs_to_its_maker(alice: User, signed_in: SignedIn) -> None:
+    client = signed_in(alice)
+    answer = client.post("/new-project/", {"name": "team-a", "public": "on"}, follow=True)
+    assert answer.redirect_chain[-1][0] == "/projects/team-a/repositories/"
+    assert "Project team-a has been created." in answer.content.decode()
+    project = Project.objects.get(name="team-a")
+    assert project.public
+    assert Member.objects.get(project=project, user=alice).role == Role.PROJECT_ADMIN
+    assert AuditLog.objects.filter(username="alice", resource="team-a", operation="create").exists()
+
+
+@pytest.mark.parametrize("name", ["", "UPPER", "a b", "library", "../x", "<script>"])
+def test_a_refused_project_name_comes_back_with_the_reason(
+    name: str, alice: User, library: Project, signed_in: SignedIn
+) -> None:
+    answer = signed_in(alice).post("/new-project/", {"name": name})
+    assert answer.status_code == 200
+    page = answer.content.decode()
+    assert 'class="error"' in page or 'class="field-error"' in page
+    assert "<script>" not in page
+
+
+def test_only_administrators_choose_a_quota(admin: User, alice: User, signed_in: SignedIn) -> None:
+    signed_in(alice).post("/new-project/", {"name": "small", "limit": "1", "unit": "GiB"})
+    signed_in(admin).post("/new-project/", {"name": "big", "limit": "2", "unit": "GiB"})
+    assert Project.objects.get(name="small").quota.hard == -1
+    assert Project.objects.get(name="big").quota.hard == 2 * 1024**3
+
+
+def test_members_are_added_changed_and_removed(alice: User, carol: User, library: Project, signed_in: SignedIn) -> None:
+    client = signed_in(alice)
+    address = "/projects/library/members/"
+    client.post(address + "+/", {"username": "carol", "role": Role.GUEST})
+    row = Member.objects.get(project=library, user=carol)
+    own = Member.objects.get(project=library, user=alice)
+    chosen = {"_selected_action": [row.pk, own.pk], "index": "0"}
+    page = client.post(address, {"action": "set_role", "role": Role.DEVELOPER, **chosen}, follow=True).content.decode()
+    row.refresh_from_db()
+    assert row.role == Role.DEVELOPER
+    assert "Nobody may change or remove their own membership." in page
+    asked = client.post(address, {"action": "remove_chosen", **chosen})
+    assert "Remove members?" in asked.content.decode()
+    assert Member.objects.filter(pk=row.pk).exists()
+    client.post(address, {"action": "remove_chosen", "_selected_action": [row.pk, own.pk], "confirmed": "yes"})
+    assert not Member.objects.filter(pk=row.pk).exists()
+    assert Member.objects.filter(pk=own.pk).exists()
+
+
+def test_an_unknown_member_is_refused_by_name(alice: User, library: Project, signed_in: SignedIn) -> None:
+    answer = signed_in(alice).post("/projects/library/members/+/", {"username": "ghost", "role": Role.GUEST})
+    assert "There is no user ghost." in answer.content.decode()
+
+
+def test_users_are_administered(admin: User, signed_in: SignedIn) -> None:
+    client = signed_in(admin)
+    entered = {"username": "dora", "email": "dora@example.com", "new_password": PASSWORD, "confirmation": PASSWORD}
+    client.post("/users/+/", entered)
+    dora = User.objects.get(username="dora")
+    assert Client().post("/login/", {"username": "dora", "password": PASSWORD}).status_code == 302
+    client.post(f"/users/{dora.pk}/password/", {"new_password": "Other12345", "confirmation": "Other12345"})
+    assert Client().post("/login/", {"username": "dora", "password": PASSWORD}).status_code == 200
+    for action, attribute, value in (("grant", "sysadmin_flag", True), ("disable", "is_active", False)):
+        client.post("/users/", {"action": action, "_selected_action": [dora.pk, admin.pk], "index": "0"})
+        dora.refresh_from_db()
+        assert getattr(dora, attribute) is value
+    admin.refresh_from_db()
+    assert admin.is_superuser
+    client.post("/users/", {"action": "delete_chosen", "_selected_action": [dora.pk], "confirmed": "yes"})
+    assert "dora@example.com" not in client.get("/users/").content.decode()
+
+
+def test_a_weak_password_is_refused_with_the_rule(admin: User, signed_in: SignedIn) -> None:
+    entered = {"username": "dora", "email": "dora@example.com", "new_password": "weak", "confirmation": "weak"}
+    answer = signed_in(admin).post("/users/+/", entered)
+    assert "at least 1 uppercase letter" in answer.content.decode()
+    assert not User.objects.filter(username="dora").exists()
+
+
+def test_an_index_stands_for_its_parts_in_the_list(alice: User, shelf: Repository, signed_in: SignedIn) -> None:
+    client = signed_in(alice)
+    page = client.get("/projects/library/repositories/shelf/").content.decode()
+    assert "1–2 of 2" in page
+    index = Tag.objects.get(repository=shelf, name="multi").artifact
+    page = client.get(f"/projects/library/repositories/shelf@{index.digest}/").content.decode()
+    assert "linux/arm64" in page
+    assert "docker pull testserver/library/shelf:multi" in page
+
+
+def test_artifacts_are_found_by_tag_and_by_digest(alice: User, shelf: Repository, signed_in: SignedIn) -> None:
+    client = signed_in(alice)
+    tag = Tag.objects.get(repository=shelf, name="latest")
+    for text in ("latest", tag.artifact.digest[7:20]):
+        page = client.get(f"/projects/library/repositories/shelf/?q={text}").content.decode()
+        assert "1–1 of 1" in page
+        assert tag.artifact.digest in page
+
+
+def test_what_people_wrote_is_never_markup(alice: User, library: Project, signed_in: SignedIn) -> None:
+    evil = '<script>alert(1)</script><img src=x onerror=alert(1)>"'
+    repository = make_repository(library, "evil", description=evil)
+    artifact = make_artifact(
+        repository, "1", annotations={evil: evil}, extra_attrs={"author": evil, "os": evil}, type="KIND"
+    )
+    client = signed_in(alice)
+    for address in (
+        "/projects/library/",
+        "/projects/library/repositories/evil/",
+        f"/projects/library/repositories/evil@{artifact.digest}/",
+        f"/search/?q={evil}",
+    ):
+        page = client.get(address).content.decode()
+        assert "<script>alert" not in page, address
+        assert "<img src=x" not in page, address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/projects/",
+        "/projects/library/",
+        "/projects/library/repositories/",
+        "/projects/library/repositories/shelf/",
+        "/projects/library/members/",
+        "/projects/library/logs/",
+        "/logs/",
+        "/search/?q=l",
+    ],
+)
+def test_a_list_takes_few_queries_however_long_it_is(
+    address: str,
+    alice: User,
+    library: Project,
+    shelf: Repository,
+    signed_in: SignedIn,
+    django_assert_max_num_queries: Any,
+) -> None:
+    for number in range(20):
+        make_project(f"more-{number}", alice)
+        make_artifact(make_repository(library, f"r{number}"), *(f"t{tag}" for tag in range(5)))
+        make_artifact(shelf, f"x{number}", f"y{number}")
+    make_index(shelf, "again", platforms=("s390x", "riscv64"))
+    client = signed_in(alice)
+    with django_assert_max_num_queries(MOST_QUERIES):
+        assert client.get(address).status_code == 200
+
+
+def test_the_page_size_is_chosen_from_a_list(alice: User, signed_in: SignedIn) -> None:
+    for number in range(30):
+        make_project(f"p{number:02}", alice)
+    client = signed_in(alice)
+    assert "1–15 of 30" in client.get("/projects/").content.decode()
+    assert "1–25 of 30" in client.get("/projects/?page_size=25").content.decode()
+    assert "1–15 of 30" in client.get("/projects/?page_size=100000").content.decode()
+    assert "26–30 of 30" in client.get("/projects/?page_size=25&p=2").content.decode()
+
+
+def test_the_log_of_all_projects_is_those_whose_log_one_may_read(
+    alice: User, carol: User, admin: User, library: Project, signed_in: SignedIn
+) -> None:
+    signed_in(alice).post("/projects/library/members/+/", {"username": "carol", "role": Role.DEVELOPER})
+    assert "carol" in signed_in(alice).get("/logs/").content.decode()
+    assert "Nothing has been recorded yet." in signed_in(carol).get("/logs/").content.decode()
+    assert 'class="mono">carol' in signed_in(admin).get("/logs/").content.decode()
