@@ -151,11 +151,11 @@ class ProjectAdmin(PortalAdmin[Project]):
             raise Forbidden(_("Only administrators may create projects."))
         form = ProjectForm(request.POST or None, with_quota=user.is_superuser)
 
-        def save(data: Mapping[str, Any]) -> None:
+        def save(data: Mapping[str, Any]) -> str:
             limit = data["limit"] * _BYTES[data["unit"]] if data.get("limit") else None
-            lifecycle.create_project(name=data["name"], public=data["public"], actor=user, storage_limit=limit)
+            made = lifecycle.create_project(name=data["name"], public=data["public"], actor=user, storage_limit=limit)
+            return reverse("admin:repositories", args=[made.name])
 
-        name = request.POST.get("name", "").strip()
         return form_page(
             self.admin_site,
             request,
@@ -163,9 +163,8 @@ class ProjectAdmin(PortalAdmin[Project]):
             save,
             title=_("New project"),
             submit_label=_("Create project"),
-            success=_("Project {name} has been created.").format(name=name),
-            next_url=reverse("admin:repositories", args=[name]) if form.is_bound and name else "",
-            cancel_url=reverse("admin:projects"),
+            success=_("The project has been created."),
+            next_url=reverse("admin:projects"),
         )
 
     def summary(self, request: HttpRequest) -> HttpResponse:
@@ -257,7 +256,7 @@ class MemberAdmin(ProjectPartAdmin[Member]):
         return [
             path("projects/<str:project>/members/", self.in_project(self.members), name="members"),
             path(
-                "projects/<str:project>/members/+/",
+                "projects/<str:project>/members/new/",
                 self.in_project(self.new_member, "member:create"),
                 name="new_member",
             ),
@@ -386,7 +385,7 @@ class UserAdmin(PortalAdmin[User]):
         site = self.admin_site
         return [
             path("users/", administrators_only(site, self.users), name="users"),
-            path("users/+/", administrators_only(site, self.new_user), name="new_user"),
+            path("users/new/", administrators_only(site, self.new_user), name="new_user"),
             path("users/<int:user_id>/password/", administrators_only(site, self.password), name="user_password"),
         ]
 

@@ -100,6 +100,13 @@ class PortalAdmin(_ModelAdmin[M]):
     def get_urls(self) -> list[URLPattern]:
         raise NotImplementedError
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Only what the filters themselves use: the stock rule lets every field of the row be asked for."""
+        names: set[object] = set()
+        for spec in self.list_filter:
+            names |= {f"{spec}__exact", f"{spec}__isnull", getattr(spec, "parameter_name", None)}
+        return lookup in names
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -205,18 +212,22 @@ def form_page(
     save: Callable[[dict[str, Any]], object],
     *,
     success: str,
+    next_url: str,
     **context: Any,
 ) -> HttpResponse:
-    """Show a form, or hand what was entered to a service and go on; a refusal is shown above the form."""
+    """Show a form, or hand what was entered to a service and go on; a refusal is shown above the form.
+
+    What `save` returns is where to go instead of `next_url`, if it is an address.
+    """
     if request.method == "POST" and form.is_valid():
         try:
-            save(form.cleaned_data)
+            made = save(form.cleaned_data)
         except AppError as error:
             form.add_error(None, error.message)
         else:
             messages.success(request, success)
-            return HttpResponseRedirect(context["next_url"])
+            return HttpResponseRedirect(made if isinstance(made, str) else next_url)
     frame = {**site.each_context(request), **project_context(request)}
     context.setdefault("submit_label", _("Save"))
-    context.setdefault("cancel_url", context.get("next_url"))
+    context.setdefault("cancel_url", next_url)
     return render(request, "portal/form.html", {**frame, **context, "form": form})

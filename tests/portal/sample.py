@@ -53,11 +53,18 @@ def make_artifact(repository: Repository, *tags: str, seed: str = "", days: int 
 def make_index(repository: Repository, *tags: str, platforms: tuple[str, ...] = ("amd64", "arm64")) -> Artifact:
     """An image for several platforms, its parts untagged."""
     index = make_artifact(
-        repository, *tags, seed="index", manifest_media_type=media_types.OCI_INDEX, media_type="", extra_attrs={}
+        repository,
+        *tags,
+        seed="index of " + "-".join(tags),
+        manifest_media_type=media_types.OCI_INDEX,
+        media_type="",
+        extra_attrs={},
     )
     for position, architecture in enumerate(platforms):
         platform = {"os": "linux", "architecture": architecture}
-        child = make_artifact(repository, seed=architecture, extra_attrs=platform, size=(11 + position) * _MIB)
+        child = make_artifact(
+            repository, seed=f"{architecture} of {tags}", extra_attrs=platform, size=(11 + position) * _MIB
+        )
         ArtifactChild.objects.create(artifact=index, position=position, digest=child.digest, platform=platform)
     return index
 

@@ -27,7 +27,7 @@ _PAGES = {
     "project-logs": "/projects/web-shop/logs/",
     "logs": "/logs/",
     "users": "/users/",
-    "new-user": "/users/+/",
+    "new-user": "/users/new/",
     "search": "/search/?q=shop",
     "profile": "/account/",
     "password": "/account/password/",

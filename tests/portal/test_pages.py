@@ -22,7 +22,7 @@ def test_a_project_is_made_by_the_form_and_belongs_to_its_maker(alice: User, sig
     client = signed_in(alice)
     answer = client.post("/new-project/", {"name": "team-a", "public": "on"}, follow=True)
     assert answer.redirect_chain[-1][0] == "/projects/team-a/repositories/"
-    assert "Project team-a has been created." in answer.content.decode()
+    assert "The project has been created." in answer.content.decode()
     project = Project.objects.get(name="team-a")
     assert project.public
     assert Member.objects.get(project=project, user=alice).role == Role.PROJECT_ADMIN
@@ -50,7 +50,7 @@ def test_only_administrators_choose_a_quota(admin: User, alice: User, signed_in:
 def test_members_are_added_changed_and_removed(alice: User, carol: User, library: Project, signed_in: SignedIn) -> None:
     client = signed_in(alice)
     address = "/projects/library/members/"
-    client.post(address + "+/", {"username": "carol", "role": Role.GUEST})
+    client.post(address + "new/", {"username": "carol", "role": Role.GUEST})
     row = Member.objects.get(project=library, user=carol)
     own = Member.objects.get(project=library, user=alice)
     chosen = {"_selected_action": [row.pk, own.pk], "index": "0"}
@@ -67,14 +67,14 @@ def test_members_are_added_changed_and_removed(alice: User, carol: User, library
 
 
 def test_an_unknown_member_is_refused_by_name(alice: User, library: Project, signed_in: SignedIn) -> None:
-    answer = signed_in(alice).post("/projects/library/members/+/", {"username": "ghost", "role": Role.GUEST})
+    answer = signed_in(alice).post("/projects/library/members/new/", {"username": "ghost", "role": Role.GUEST})
     assert "There is no user ghost." in answer.content.decode()
 
 
 def test_users_are_administered(admin: User, signed_in: SignedIn) -> None:
     client = signed_in(admin)
     entered = {"username": "dora", "email": "dora@example.com", "new_password": PASSWORD, "confirmation": PASSWORD}
-    client.post("/users/+/", entered)
+    client.post("/users/new/", entered)
     dora = User.objects.get(username="dora")
     assert Client().post("/login/", {"username": "dora", "password": PASSWORD}).status_code == 302
     client.post(f"/users/{dora.pk}/password/", {"new_password": "Other12345", "confirmation": "Other12345"})
@@ -91,7 +91,7 @@ def test_users_are_administered(admin: User, signed_in: SignedIn) -> None:
 
 def test_a_weak_password_is_refused_with_the_rule(admin: User, signed_in: SignedIn) -> None:
     entered = {"username": "dora", "email": "dora@example.com", "new_password": "weak", "confirmation": "weak"}
-    answer = signed_in(admin).post("/users/+/", entered)
+    answer = signed_in(admin).post("/users/new/", entered)
     assert "at least 1 uppercase letter" in answer.content.decode()
     assert not User.objects.filter(username="dora").exists()
 
@@ -177,7 +177,7 @@ def test_the_page_size_is_chosen_from_a_list(alice: User, signed_in: SignedIn) -
 def test_the_log_of_all_projects_is_those_whose_log_one_may_read(
     alice: User, carol: User, admin: User, library: Project, signed_in: SignedIn
 ) -> None:
-    signed_in(alice).post("/projects/library/members/+/", {"username": "carol", "role": Role.DEVELOPER})
+    signed_in(alice).post("/projects/library/members/new/", {"username": "carol", "role": Role.DEVELOPER})
     assert "carol" in signed_in(alice).get("/logs/").content.decode()
     assert "Nothing has been recorded yet." in signed_in(carol).get("/logs/").content.decode()
     assert 'class="mono">carol' in signed_in(admin).get("/logs/").content.decode()

@@ -76,7 +76,7 @@ def test_the_default_password_has_to_be_changed_before_anything_else(fresh_admin
     assert sign_in(client, "admin", DEFAULT_PASSWORD) == "/account/password/"
     for address in ("/", "/projects/", "/users/", "/account/", "/search/?q=a"):
         assert client.get(address).headers["Location"] == "/account/password/", address
-    assert client.post("/users/+/", {"username": "x"}).status_code == 302
+    assert client.post("/users/new/", {"username": "x"}).status_code == 302
     page = client.get("/account/password/").content.decode()
     assert "default password" in page
     wrong = {"old_password": DEFAULT_PASSWORD, "new_password": DEFAULT_PASSWORD, "confirmation": DEFAULT_PASSWORD}
