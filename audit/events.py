@@ -28,3 +28,26 @@ class ResourceType(models.TextChoices):
     QUOTA = "quota", _("Project quota")
     CONFIGURATION = "configuration", _("Configuration")
     GARBAGE_COLLECTION = "gc", _("Garbage collection")
+
+
+# What can be switched off, in the order in which `GET /auditlog-exts/events` lists it.
+EVENT_TYPES = (
+    "create_artifact",
+    "delete_artifact",
+    "pull_artifact",
+    "create_project",
+    "delete_project",
+    "delete_repository",
+    "login_user",
+    "logout_user",
+    "create_user",
+    "delete_user",
+    "update_user",
+    "create_robot",
+    "delete_robot",
+    "update_configuration",
+    "create_member",
+    "delete_member",
+    "update_member",
+    "update_project",
+)

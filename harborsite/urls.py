@@ -1,13 +1,18 @@
 """Where everything hangs: the APIs first, the portal at `/` last."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 
+from projects.api.system import UnknownView, VersionView
 from registry.auth.views import TokenView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("registry.v2.urls")),
     path("service/token", TokenView.as_view()),
+    path("api/version", VersionView.as_view()),
+    path("api/v2.0/", include("harborsite.api.urls")),
+    path("c/", include("projects.api.session_urls")),
+    re_path(r"^api(/|$)", UnknownView.as_view()),
     path("", admin.site.urls),
 ]
 handler400 = "harborsite.portal.failures.bad_request"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_noop as _
 
-from harborsite.errors import BadRequest, Conflict, Denied, Forbidden, NotFound, PreconditionFailed
+from harborsite.errors import BadRequest, Conflict, Denied, NotFound, PreconditionFailed
 
 
 class ProjectNotFound(NotFound):
@@ -48,10 +48,6 @@ class RobotExists(Conflict):
 
 class GrantTooWide(Denied):
     default_message = _("permission scope is invalid")
-
-
-class NotAllowedHere(Forbidden):
-    default_message = _("forbidden")
 
 
 class QuotaExceeded(Denied):

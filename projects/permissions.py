@@ -174,6 +174,27 @@ PUBLIC_ACTIONS = _expand(
 SCANNER_PULL = "repository:scanner-pull"
 PROJECT_ACTIONS: frozenset[str] = PROJECT_ADMIN | {"metadata:list"}
 
+# What there is to do on the system as a whole, as `GET /users/current/permissions` lists it.
+SYSTEM_ACTIONS: frozenset[str] = _expand(
+    {
+        "catalog": "read",
+        "audit-log": "list",
+        "project": _CRUDL,
+        "user": _CRUDL,
+        "user-group": _CRUDL,
+        "registry": _CRUDL,
+        "replication": _CRUDL,
+        "distribution": _CRUDL,
+        "garbage-collection": _CRUDL,
+        "scan-all": f"{_CRUDL} stop",
+        "system-volumes": "read",
+        "ldap-user": "create list",
+        "configuration": "read update",
+        "jobservice-monitor": "read list stop",
+        "security-hub": "read list",
+    }
+)
+
 # Robot accounts may be granted these, in the order in which `GET /permissions` lists them.
 GRANTABLE_SYSTEM: Mapping[str, str] = {
     "audit-log": "list",

@@ -21,6 +21,7 @@ from harborsite.errors import (
 )
 
 logger = logging.getLogger("harborsite.api")
+CONTENT_TYPE = "application/json; charset=utf-8"
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -31,7 +32,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         known = AppError()
     if known.status >= status.HTTP_500_INTERNAL_SERVER_ERROR and known is error:
         logger.error("request failed", extra={"path": context["request"].path, "error": str(error)})
-    return Response(known.body(), status=known.status, headers=known.headers)
+    return Response(known.body(), status=known.status, headers=known.headers, content_type=CONTENT_TYPE)
 
 
 def _as_app_error(error: Exception) -> AppError | None:

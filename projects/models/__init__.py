@@ -1,5 +1,7 @@
 """People and the projects they work in."""
 
+from projects.models.allowlist import CVEAllowlist
+from projects.models.label import Label
 from projects.models.member import Member, UserGroup
 from projects.models.project import Project, ProjectMetadata
 from projects.models.quota import Quota
@@ -7,4 +9,15 @@ from projects.models.robot import Robot
 from projects.models.setting import Setting
 from projects.models.user import User
 
-__all__ = ["Member", "Project", "ProjectMetadata", "Quota", "Robot", "Setting", "User", "UserGroup"]
+__all__ = [
+    "CVEAllowlist",
+    "Label",
+    "Member",
+    "Project",
+    "ProjectMetadata",
+    "Quota",
+    "Robot",
+    "Setting",
+    "User",
+    "UserGroup",
+]

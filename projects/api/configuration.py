@@ -1,0 +1,56 @@
+"""The settings of the running system."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from harborsite.api import body
+from harborsite.errors import Unauthorized, Unprocessable
+from projects import params
+from projects.api.base import ANYONE, ApiView
+from projects.params import PARAMS
+from projects.services import settings
+
+
+class ConfigurationsView(ApiView):
+    actions = {"GET": "configuration:read", "PUT": "configuration:update"}
+    works_read_only = frozenset({"PUT"})  # how else to leave the read-only mode
+
+    def get(self, request: Request) -> Response:
+        fixed = settings.auth_mode_is_fixed()
+        shape: dict[str, Any] = {
+            key: {"value": params.get(param), "editable": not (fixed and param is params.AUTH_MODE)}
+            for key, param in sorted(PARAMS.items())
+            if not param.secret
+        }
+        return Response(shape | {"scan_all_policy": {}})
+
+    def put(self, request: Request) -> Response:
+        values = body.read(request, dict[str, Any])
+        for key, value in values.items():
+            if key in PARAMS and value is not None:
+                values[key] = _typed(key, value)
+        settings.change_settings(values=values, actor=self.who)
+        return Response()
+
+
+def _typed(key: str, value: Any) -> Any:
+    """A number may be written as `1e2`; another type is 422."""
+    wanted = type(PARAMS[key].default)
+    if wanted is int and isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)
+    if type(value) is not wanted:
+        raise Unprocessable(f"{key} in body must be of type {wanted.__name__}")
+    return value
+
+
+class InternalConfigurationView(ApiView):
+    """Harbor's parts ask each other here; ours are one process tree and have no need to."""
+
+    actions = {"GET": ANYONE}
+
+    def get(self, request: Request) -> Response:
+        raise Unauthorized("only internal service is allowed to call this API")

@@ -1,0 +1,291 @@
+"""Projects and their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Count, QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from harborsite.api import body, parameters, query
+from harborsite.api.paging import paged
+from harborsite.api.query import Column, to_flag, to_number, to_time
+from harborsite.api.wire import ZERO_TIME, stamp, without_empty
+from harborsite.errors import BadRequest, Forbidden, NotFound
+from harborsite.principal import Principal
+from projects import params
+from projects.api.base import ANYONE, SIGNED_IN, ApiView, ProjectView, created
+from projects.models import CVEAllowlist, Project, User
+from projects.permissions import Role, can, can_system, highest_role
+from projects.services import allowlists, lifecycle, metadata
+
+COLUMNS = {
+    "project_id": Column("pk", to_number),
+    "name": Column("name"),
+    "owner_id": Column("owner_id", to_number),
+    "public": Column("public", to_flag),
+    "creation_time": Column("creation_time", to_time),
+    "update_time": Column("update_time", to_time),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AllowlistItem:
+    cve_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowlist:
+    project_id: int = 0
+    expires_at: int | None = None
+    items: list[AllowlistItem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRequest:
+    project_name: str = ""
+    public: bool | None = None
+    metadata: dict[str, str | None] = field(default_factory=dict)
+    cve_allowlist: Allowlist | None = None
+    storage_limit: int | None = None
+    registry_id: int | None = None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings that we know, without those left open; `public` is told apart."""
+        kept = {key: value for key, value in self.metadata.items() if key in metadata.KEYS and value is not None}
+        kept.pop("public", None)
+        return kept
+
+
+def render_allowlist(kept: CVEAllowlist | None, project_id: int | None) -> dict[str, Any]:
+    shape: dict[str, Any] = {
+        "id": kept.pk if kept else 0,
+        "items": [{"cve_id": identifier} for identifier in kept.items] if kept else [],
+        "creation_time": stamp(kept.creation_time) if kept else ZERO_TIME,
+        "update_time": stamp(kept.update_time) if kept else ZERO_TIME,
+    }
+    if project_id:
+        shape["project_id"] = project_id
+    if kept and kept.expires_at is not None:
+        shape["expires_at"] = kept.expires_at
+    return shape
+
+
+def render(project: Project, who: Principal, repo_count: int, *, detail: bool = True) -> dict[str, Any]:
+    """One project as `who` sees it; its settings, allowlist and owner are expected to be loaded."""
+    shape: dict[str, Any] = {
+        "project_id": project.pk,
+        "name": project.name,
+        "owner_id": project.owner_id,
+        "repo_count": repo_count,
+        "creation_time": stamp(project.creation_time),
+        "update_time": stamp(project.update_time),
+    }
+    if not detail:
+        empty = {"items": None, "creation_time": ZERO_TIME, "update_time": ZERO_TIME}
+        return shape | {"cve_allowlist": empty, **_roles(project, who)}
+    return shape | {
+        "owner_name": project.owner.username,
+        "metadata": metadata.of_project(project),
+        "cve_allowlist": render_allowlist(getattr(project, "cve_allowlist", None), project.pk),
+        **_roles(project, who),
+    }
+
+
+def _roles(project: Project, who: Principal) -> dict[str, Any]:
+    """An administrator counts as a member of every project."""
+    roles = set(who.roles_in(project)) if isinstance(who, User) else set()
+    if who.is_superuser:
+        roles.add(Role.PROJECT_ADMIN)
+    if not roles:
+        return {"current_user_role_ids": None}
+    return {"current_user_role_id": highest_role(roles), "current_user_role_ids": sorted(roles)}
+
+
+def repository_counts(projects: Sequence[Project]) -> Mapping[int, int]:
+    rows = Project.objects.filter(pk__in=[project.pk for project in projects]).order_by()
+    return dict(rows.annotate(count=Count("repositories")).values_list("pk", "count"))
+
+
+def visible(who: Principal) -> QuerySet[Project]:
+    """What `who` finds in a list of projects."""
+    return Project.objects.all() if can_system(who, "project:list") else Project.objects.visible_to(who)
+
+
+class ProjectsView(ApiView):
+    actions = {"GET": ANYONE, "HEAD": SIGNED_IN, "POST": SIGNED_IN}
+
+    def get(self, request: Request) -> Response:
+        rows = query.filtered(visible(self.who), query.parse(request.GET.get("q", "")), COLUMNS)
+        rows = self._narrowed(request, rows)
+        rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("name",))
+        detail = parameters.flag(request, "with_detail", True)
+        if detail:
+            rows = rows.select_related("owner", "cve_allowlist").prefetch_related("metadata")
+        return paged(request, rows, lambda projects: self._render(projects, detail))
+
+    def _render(self, projects: Sequence[Project], detail: bool) -> list[dict[str, Any]]:
+        counts = repository_counts(projects) if detail else {}
+        return [render(project, self.who, counts.get(project.pk, 0), detail=detail) for project in projects]
+
+    def _narrowed(self, request: Request, rows: QuerySet[Project]) -> QuerySet[Project]:
+        if name := request.GET.get("name"):
+            rows = rows.filter(name__icontains=name)
+        if owner := request.GET.get("owner"):
+            rows = rows.filter(owner__username=owner)
+        public = parameters.flag(request, "public")
+        return rows if public is None else rows.filter(public=public)
+
+    def head(self, request: Request) -> Response:
+        """Whether a name is taken; told to everybody with an account."""
+        name = parameters.required(request, "project_name")
+        if not Project.objects.filter(name=name).exists():
+            raise NotFound(f"project {name[:100]} not found")
+        return Response()
+
+    def post(self, request: Request) -> Response:
+        new = body.read(request, ProjectRequest)
+        if not lifecycle.may_create_project(self.who):
+            raise Forbidden("Only system admin can create project")
+        if new.registry_id is not None:
+            self._refuse_proxy(new.registry_id)
+        if new.settings.pop("retention_id", None):
+            raise BadRequest("metadata.retention_id should not be provided when create project")
+        project = lifecycle.create_project(
+            name=new.project_name,
+            public=self._wanted_public(new),
+            actor=self.who,
+            storage_limit=new.storage_limit,
+            metadata={key: value for key, value in new.settings.items() if key not in metadata.OF_PROXIES},
+        )
+        if new.cve_allowlist and new.cve_allowlist.items:
+            _set_allowlist(project, new.cve_allowlist, self.who)
+        by_name = request.headers.get("X-Resource-Name-In-Location", "").lower() == "true"
+        return created(f"/api/v2.0/projects/{project.name if by_name else project.pk}")
+
+    def _refuse_proxy(self, registry_id: int) -> None:
+        if not can_system(self.who, "project:create"):
+            raise Forbidden("Only system admin can create proxy cache project")
+        raise BadRequest(f"registry {registry_id} not found")
+
+    def _wanted_public(self, new: ProjectRequest) -> bool:
+        asked = new.metadata.get("public")
+        if asked is None:
+            return bool(new.public)
+        if asked not in {"true", "false"}:
+            raise BadRequest(f"invalid value: {asked[:100]}")
+        return asked == "true"
+
+
+class OneProjectView(ProjectView):
+    actions = {"GET": "project:read", "PUT": "project:update", "DELETE": "project:delete"}
+
+    def get(self, request: Request, project_name_or_id: str) -> Response:
+        return Response(render(self.project, self.who, repository_counts([self.project])[self.project.pk]))
+
+    def put(self, request: Request, project_name_or_id: str) -> Response:
+        new = body.read(request, ProjectRequest)
+        settings = new.settings
+        if settings.pop("retention_id", None) not in {None, metadata.of_project(self.project).get("retention_id")}:
+            raise BadRequest("the retention_id in the request's payload is different from the stored one")
+        asked = new.metadata.get("public")
+        lifecycle.update_project(
+            project=self.project,
+            actor=self.who,
+            public=new.public if asked is None else metadata.is_true(asked),
+            metadata={key: value for key, value in settings.items() if key not in metadata.OF_PROXIES},
+        )
+        if new.cve_allowlist is not None:
+            _set_allowlist(self.project, new.cve_allowlist, self.who)
+        return Response()
+
+    def delete(self, request: Request, project_name_or_id: str) -> Response:
+        lifecycle.delete_project(project=self.project, actor=self.who)
+        return Response()
+
+
+class DeletableView(ProjectView):
+    actions = {"GET": "project:delete"}
+
+    def get(self, request: Request, project_name_or_id: str) -> Response:
+        if self.project.repositories.exists():
+            return Response({"message": "the project contains repositories, can not be deleted"})
+        return Response({"deletable": True})
+
+
+class SummaryView(ProjectView):
+    actions = {"GET": "project:read"}
+
+    def get(self, request: Request, project_name_or_id: str) -> Response:
+        shape: dict[str, Any] = {"repo_count": self.project.repositories.count()}
+        if can(self.who, "quota:read", self.project) and params.get(params.QUOTA_PER_PROJECT_ENABLE):
+            quota = self.project.quota
+            shape["quota"] = {"hard": {"storage": quota.hard}, "used": {"storage": quota.used}}
+        if can(self.who, "member:list", self.project):
+            shape |= self._members()
+        return Response(shape)
+
+    def _members(self) -> dict[str, int]:
+        names = {
+            Role.PROJECT_ADMIN: "project_admin_count",
+            Role.MAINTAINER: "maintainer_count",
+            Role.DEVELOPER: "developer_count",
+            Role.GUEST: "guest_count",
+            Role.LIMITED_GUEST: "limited_guest_count",
+        }
+        rows = self.project.members.values_list("role").annotate(count=Count("pk"))
+        counts = {names[Role(role)]: count for role, count in rows}
+        return without_empty(counts)
+
+
+class MetadatasView(ProjectView):
+    actions = {"GET": "metadata:list", "POST": "metadata:create"}
+
+    def get(self, request: Request, project_name_or_id: str) -> Response:
+        return Response(metadata.of_project(self.project))
+
+    def post(self, request: Request, project_name_or_id: str) -> Response:
+        metadata.add(project=self.project, values=body.read(request, dict[str, str]), actor=self.who)
+        return Response()
+
+
+class MetadataView(ProjectView):
+    actions = {"GET": "metadata:read", "PUT": "metadata:update", "DELETE": "metadata:delete"}
+
+    def get(self, request: Request, project_name_or_id: str, meta_name: str) -> Response:
+        settings = metadata.of_project(self.project)
+        return Response({meta_name: settings[meta_name]} if meta_name in settings else {})
+
+    def put(self, request: Request, project_name_or_id: str, meta_name: str) -> Response:
+        values = body.read(request, dict[str, str])
+        metadata.change(project=self.project, name=meta_name, value=values.get(meta_name, ""), actor=self.who)
+        return Response()
+
+    def delete(self, request: Request, project_name_or_id: str, meta_name: str) -> Response:
+        if meta_name == "retention_id":
+            raise BadRequest("retention_id is read only")
+        lifecycle.remove_metadata(project=self.project, name=meta_name, actor=self.who)
+        return Response()
+
+
+class SystemAllowlistView(ApiView):
+    actions = {"GET": SIGNED_IN, "PUT": "configuration:update"}
+
+    def get(self, request: Request) -> Response:
+        return Response(render_allowlist(CVEAllowlist.objects.filter(project=None).first(), None))
+
+    def put(self, request: Request) -> Response:
+        _set_allowlist(None, body.read(request, Allowlist), self.who)
+        return Response()
+
+
+def _set_allowlist(project: Project | None, new: Allowlist, who: Principal) -> None:
+    if new.project_id not in {0, project.pk if project else 0}:
+        raise BadRequest("project_id needs to match the project")
+    allowlists.set_allowlist(
+        project=project, items=[item.cve_id for item in new.items], expires_at=new.expires_at, actor=who
+    )

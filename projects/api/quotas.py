@@ -1,0 +1,88 @@
+"""Quotas of projects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from harborsite.api import body, parameters, query
+from harborsite.api.paging import paged
+from harborsite.api.query import Column, to_number, to_time
+from harborsite.api.wire import ZERO_TIME, stamp
+from harborsite.errors import BadRequest, NotFound
+from projects.api.base import ApiView
+from projects.models import Quota
+from projects.models.quota import UNLIMITED
+from projects.services import quotas
+
+COLUMNS = {
+    "creation_time": Column("creation_time", to_time),
+    "update_time": Column("update_time", to_time),
+    "hard.storage": Column("limit", to_number),
+    "used.storage": Column("used", to_number),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    hard: dict[str, int] | None = None
+
+
+def render(quota: Quota, update_time: str) -> dict[str, Any]:
+    return {
+        "id": quota.pk,
+        "ref": {"id": quota.project_id, "name": quota.project.name, "owner_name": ""},
+        "hard": {"storage": quota.hard},
+        "used": {"storage": quota.used},
+        "creation_time": stamp(quota.creation_time),
+        "update_time": update_time,
+    }
+
+
+class QuotasView(ApiView):
+    actions = {"GET": "quota:list"}
+
+    def get(self, request: Request) -> Response:
+        rows = Quota.objects.select_related("project").annotate(limit=_limit())
+        if request.GET.get("reference", "project") != "project":
+            rows = rows.none()
+        if given := request.GET.get("reference_id"):
+            rows = rows.filter(project_id=parameters.integer(given, "reference_id"))
+        rows = query.filtered(rows, query.parse(request.GET.get("q", "")), COLUMNS)
+        rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-creation_time",))
+        return paged(request, rows, lambda found: [render(quota, stamp(quota.update_time)) for quota in found])
+
+
+class QuotaView(ApiView):
+    actions = {"GET": "quota:read", "PUT": "quota:update"}
+
+    def get(self, request: Request, id: int) -> Response:
+        return Response(render(_find(id), ZERO_TIME))
+
+    def put(self, request: Request, id: int) -> Response:
+        quota, hard = _find(id), body.read(request, Limits).hard
+        if hard is None:
+            raise BadRequest("hard required in body")
+        for resource in hard.keys() - {"storage"}:
+            raise BadRequest(f"resource {resource[:100]} not support")
+        if "storage" not in hard:
+            raise BadRequest("resource storage is required")
+        quotas.set_limit(quota=quota, hard=hard["storage"], actor=self.who)
+        return Response()
+
+
+def _find(quota_id: int) -> Quota:
+    quota = Quota.objects.select_related("project").filter(pk=quota_id).first()
+    if quota is None:
+        raise NotFound(f"quota {quota_id} not found")
+    return quota
+
+
+def _limit() -> Any:
+    """The limit for sorting: none at all is the largest."""
+    from django.db.models import BigIntegerField, Case, F, Value, When
+
+    return Case(When(hard=UNLIMITED, then=Value(2**63 - 1)), default=F("hard"), output_field=BigIntegerField())

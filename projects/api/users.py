@@ -1,0 +1,235 @@
+"""Users: accounts, profiles, passwords, and what the caller may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+from django.db.models.functions import Length
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from harborsite.api import body, parameters, query
+from harborsite.api.paging import paged
+from harborsite.api.query import Column, to_flag, to_number, to_time
+from harborsite.api.wire import stamp, without_empty
+from harborsite.errors import BadRequest, Forbidden, NotFound, PreconditionFailed, Unauthorized
+from projects import params
+from projects.api.base import ANYONE, SIGNED_IN, ApiView, created, is_name, named_project
+from projects.models import User
+from projects.models.user import ADMIN_ID
+from projects.permissions import PROJECT_ACTIONS, SYSTEM_ACTIONS, actions_for, can_system
+from projects.services import accounts
+
+COLUMNS = {
+    "user_id": Column("pk", to_number),
+    "username": Column("username"),
+    "email": Column("email"),
+    "realname": Column("realname"),
+    "comment": Column("comment"),
+    "sysadmin_flag": Column("sysadmin_flag", to_flag),
+    "creation_time": Column("creation_time", to_time),
+    "update_time": Column("update_time", to_time),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    username: str = ""
+    email: str = ""
+    password: str = ""
+    realname: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    email: str = ""
+    realname: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SysadminFlag:
+    sysadmin_flag: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    old_password: str = ""
+    new_password: str = ""
+
+
+def render(user: User) -> dict[str, Any]:
+    shape = {
+        "user_id": user.pk,
+        "username": user.username,
+        "email": user.email or "",
+        "realname": user.realname,
+        "comment": user.comment,
+        "sysadmin_flag": user.sysadmin_flag,
+        "admin_role_in_auth": False,
+        "creation_time": stamp(user.creation_time),
+        "update_time": stamp(user.update_time),
+    }
+    return without_empty(shape, "email", "realname", "comment")
+
+
+class UsersView(ApiView):
+    actions = {"GET": "user:list", "POST": ANYONE}
+
+    def get(self, request: Request) -> Response:
+        rows = query.filtered(_listed(), query.parse(request.GET.get("q", "")), COLUMNS)
+        rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("username",))
+        return paged(request, rows, lambda users: [render(user) for user in users])
+
+    def post(self, request: Request) -> Response:
+        """Administrators make accounts; visitors sign up where that is allowed, never as administrators."""
+        new = body.read(request, NewUser)
+        if not can_system(self.who, "user:create"):
+            self._check_self_registration()
+        if not new.email:
+            raise BadRequest("email can't be empty")
+        if not new.realname:
+            raise BadRequest("realname with illegal length")
+        user = accounts.create_user(
+            username=new.username,
+            email=new.email,
+            password=new.password,
+            realname=new.realname,
+            comment=new.comment,
+            actor=self.who if self.who.is_authenticated else new.username,
+        )
+        return created(f"/api/v2.0/users/{user.pk}")
+
+    def _check_self_registration(self) -> None:
+        if not params.get(params.SELF_REGISTRATION):
+            raise Forbidden(self.who.username) if self.who.is_authenticated else Unauthorized
+        if params.get(params.AUTH_MODE) != "db_auth":
+            raise Forbidden("self-registration is only available with accounts of the database")
+        if self.who.is_authenticated:
+            raise Forbidden("self-registration cannot be triggered via API")
+
+
+class UserView(ApiView):
+    """One account: read and changed by its person or an administrator."""
+
+    actions = {"GET": SIGNED_IN, "PUT": SIGNED_IN, "DELETE": "user:delete"}
+
+    def get(self, request: Request, user_id: int) -> Response:
+        return Response(render(self._account(user_id, "user:read")))
+
+    def put(self, request: Request, user_id: int) -> Response:
+        user = self._account(user_id, "user:update")
+        new = body.read(request, Profile)
+        if not new.email:
+            raise BadRequest("email can't be empty")
+        accounts.update_profile(user=user, email=new.email, realname=new.realname, comment=new.comment, actor=self.who)
+        return Response()
+
+    def delete(self, request: Request, user_id: int) -> Response:
+        accounts.delete_user(user=find(user_id), actor=self.who)
+        return Response()
+
+    def _account(self, user_id: int, action: str) -> User:
+        if not (is_self(self.who, user_id) or can_system(self.who, action)):
+            raise Forbidden(self.who.username)
+        return find(user_id)
+
+
+class SysadminView(ApiView):
+    actions = {"PUT": "user:update"}
+
+    def put(self, request: Request, user_id: int) -> Response:
+        flag = body.read(request, SysadminFlag).sysadmin_flag
+        accounts.set_sysadmin(user=find(user_id), flag=flag, actor=self.who)
+        return Response()
+
+
+class PasswordView(ApiView):
+    actions = {"PUT": SIGNED_IN}
+
+    def put(self, request: Request, user_id: int) -> Response:
+        if not (is_self(self.who, user_id) or can_system(self.who, "user:update")):
+            raise Forbidden(self.who.username)
+        user, new = find(user_id), body.read(request, Passwords)
+        if params.get(params.AUTH_MODE) != "db_auth" and user_id != ADMIN_ID:
+            raise Forbidden("the password of this account is kept elsewhere")
+        if is_self(self.who, user_id):
+            accounts.change_password(user=user, old_password=new.old_password, password=new.new_password)
+        else:
+            accounts.set_password(user=user, password=new.new_password, actor=self.who)
+        return Response()
+
+
+class CliSecretView(ApiView):
+    actions = {"PUT": SIGNED_IN}
+
+    def put(self, request: Request, user_id: int) -> Response:
+        raise PreconditionFailed("the auth mode has to be oidc_auth to set a CLI secret")
+
+
+class CurrentUserView(ApiView):
+    actions = {"GET": SIGNED_IN}
+
+    def get(self, request: Request) -> Response:
+        if not isinstance(self.who, User):
+            raise PreconditionFailed("get current user not available for security context: robot")
+        return Response(render(self.who))
+
+
+class CurrentPermissionsView(ApiView):
+    """What the caller may do in a project or on the system."""
+
+    actions = {"GET": SIGNED_IN}
+
+    def get(self, request: Request) -> Response:
+        scope = request.GET.get("scope", "")
+        relative = parameters.flag(request, "relative", False)
+        kind, _, given = scope.removeprefix("/").partition("/")
+        if kind == "system" and not given:
+            held = sorted(action for action in SYSTEM_ACTIONS if can_system(self.who, action))
+            return Response([_permission(action, "") for action in held])
+        project = named_project(given, by_name=is_name(request)) if kind == "project" and given else None
+        if project is None:
+            return Response([])
+        held = sorted(actions_for(self.who, project) & PROJECT_ACTIONS)
+        whole = "." if relative else f"/project/{project.pk}"
+        shapes = [_permission(action, "" if relative else f"{whole}/") for action in held]
+        for action, shape in zip(held, shapes, strict=True):
+            if action.startswith("project:"):
+                shape["resource"] = whole
+        return Response(shapes)
+
+
+class UserSearchView(ApiView):
+    """Names only, for who adds a member."""
+
+    actions = {"GET": SIGNED_IN}
+
+    def get(self, request: Request) -> Response:
+        name = parameters.required(request, "username")
+        rows = _listed().filter(username__icontains=name).order_by(Length("username"), "username")
+        return paged(request, rows, lambda users: [{"user_id": u.pk, "username": u.username} for u in users])
+
+
+def find(user_id: int) -> User:
+    user = User.objects.living().filter(pk=user_id).first()
+    if user is None:
+        raise NotFound(f"user {user_id} not found")
+    return user
+
+
+def is_self(who: Any, user_id: int) -> bool:
+    return isinstance(who, User) and who.pk == user_id
+
+
+def _listed() -> Any:
+    """The built-in administrator is in no list."""
+    return User.objects.living().filter(~Q(pk=ADMIN_ID))
+
+
+def _permission(action: str, place: str) -> dict[str, str]:
+    resource, _, verb = action.partition(":")
+    return {"resource": f"{place}{resource}", "action": verb}
