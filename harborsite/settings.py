@@ -135,7 +135,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
-LOCALE_PATHS = [BASE_DIR / "harborsite" / "locale"]
+LOCALE_PATHS = [BASE_DIR / "harborsite" / "locale", CONFIG.data_volume / "translations"]  # `prepare` compiles them
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"

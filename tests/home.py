@@ -12,3 +12,7 @@ atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 (HOME / "data" / "secret").mkdir(mode=0o700)
 (HOME / "harbor.cfg").write_text("hostname = testserver\nhttp_port = 80\n")
 os.environ["HARBOR_CFG"] = str(HOME / "harbor.cfg")
+
+from harborsite.setup import catalogue  # noqa: E402 - reads the environment set above
+
+catalogue.compile_all(HOME / "data" / "translations")

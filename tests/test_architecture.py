@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.permissions import AllowAny
 
 from harborsite.errors import AppError
+from registry.v2.base import RegistryView
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -221,6 +222,8 @@ def has_access_rule(pattern: URLPattern) -> bool:
     drf = getattr(view, "cls", None) or getattr(view, "view_class", None)
     if drf is not None and f"{drf.__module__}.{drf.__qualname__}" in OPEN:
         return True
+    if drf is not None and issubclass(drf, RegistryView):  # admits or refuses before any method runs
+        return drf.initial is RegistryView.initial
     if drf is not None:
         rules = getattr(drf, "permission_classes", [])
         return bool(rules) and AllowAny not in rules

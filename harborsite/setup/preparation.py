@@ -19,7 +19,7 @@ from django.db import transaction
 
 from harborsite.config import Config
 from harborsite.files import make_private_directory, write_whole
-from harborsite.setup import SetupError, database
+from harborsite.setup import SetupError, catalogue, database
 from harborsite.setup.instance import running
 from projects.models import Member, Project, Quota, User
 from projects.models.quota import UNLIMITED
@@ -109,6 +109,10 @@ def _first_accounts(password: str) -> bool:
         return True
 
 
+def _translations(config: Config) -> str:
+    return ", ".join(catalogue.compile_all(config.data_volume / "translations"))
+
+
 def _static_files(config: Config) -> str:
     stamp = config.data_volume / "static" / ".stamp"
     wanted = _static_fingerprint()
@@ -135,5 +139,6 @@ _STEPS: Mapping[str, Callable[[Config], str]] = {
     "Data volume": _directories,
     "Keys, certificate": _secrets,
     "Database": _tables,
+    "Translations": _translations,
     "Static files": _static_files,
 }
