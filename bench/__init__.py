@@ -1,0 +1,1 @@
+"""Harborsite against Debian's docker-registry on one machine: `python -m bench`."""

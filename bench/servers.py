@@ -1,0 +1,73 @@
+"""The two servers, with empty stores on loopback, and the weight of a process tree."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.rows import REPOSITORY, Target
+from harborsite.server.processes import descendants
+from tests.services import Site, docker_registry, harborsite
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What an idle server costs."""
+
+    pss_mib: float
+    processes: int
+    seconds_to_healthy: float
+
+
+def weigh(site: Site, idle: float) -> Weight:
+    """Restart the server, see how fast it is healthy, leave it alone, and look at its memory."""
+    site.server.stop()
+    began = time.monotonic()
+    site.start()
+    healthy = time.monotonic() - began
+    time.sleep(idle)
+    pid = site.server.process.pid
+    family = [pid, *descendants(pid)]
+    return Weight(round(sum(map(_pss, family)), 1), len(family), round(healthy, 2))
+
+
+def _pss(pid: int) -> float:
+    """A process's share of memory in MiB: what it shares with others counts in part."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
+
+
+@contextmanager
+def both(idle: float) -> Iterator[tuple[Weight, Target, Target]]:
+    """Harborsite's weight, then docker-registry and Harborsite; one token of our service opens both."""
+    with harborsite({"HARBOR_DATABASE": "sqlite"}) as site:
+        weight = weigh(site, idle)
+        token = _token(site)
+        auth = {
+            "realm": f"{site.url}/service/token",
+            "service": "harbor-registry",
+            "issuer": "harbor-token-issuer",
+            "rootcertbundle": str(site.data / "secret" / "root.crt"),
+        }
+        quiet = {"level": "error", "accesslog": {"disabled": True}}
+        with docker_registry(auth={"token": auth}, log=quiet) as host:
+            peer = Target("docker-registry", int(host.rpartition(":")[2]), token)
+            ours = Target("Harborsite", site.port, token)
+            for target in (peer, ours):
+                target.fill()
+            yield weight, peer, ours
+
+
+def _token(site: Site) -> str:
+    url = f"{site.url}/service/token?service=harbor-registry&scope=repository:{REPOSITORY}:pull,push"
+    credentials = base64.b64encode(f"admin:{site.password}".encode()).decode()
+    request = urllib.request.Request(url, headers={"Authorization": f"Basic {credentials}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        token: str = json.load(answer)["token"]
+    return token
