@@ -6,10 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from harborsite.config import current
+from harborsite.db.prepared import prepared
 from harborsite.errors import AppError, BadRequest, Unauthorized
 from harborsite.principal import Principal
 from projects.models import Project
@@ -87,8 +91,22 @@ def required(method: str, target: Target | None, name: str = "", mount_from: str
             return ()
 
 
+_COLUMNS = [field.attname for field in Project._meta.concrete_fields]
+
+
+@prepared
+def _project_rows(name: str) -> QuerySet[Project, tuple[Any, ...]]:
+    return Project.objects.order_by().filter(name=name).values_list(*_COLUMNS)
+
+
+def project_named(name: str) -> Project | None:
+    """The project as it is now."""
+    rows = _project_rows(name)
+    return Project.from_db(DEFAULT_DB_ALIAS, _COLUMNS, rows[0]) if rows else None
+
+
 def authorise(*, who: Principal, needs: Sequence[Need], request: HttpRequest) -> Admission:
-    """Admit `who` to what `needs` say, or raise the 401 that tells the client how to get in. One query at most."""
+    """Admit `who` to what `needs` say, or raise the 401 that tells the client how to get in."""
     if not needs:
         message = f"un-recognized request: {request.method} {excerpt(request.path)}"
         raise Unauthorized(message, headers={"WWW-Authenticate": ""})
@@ -99,8 +117,7 @@ def authorise(*, who: Principal, needs: Sequence[Need], request: HttpRequest) ->
         # Even what is public: the client then fetches a token, which is where it may bring its credentials.
         raise _refusal("authorize header needed to send HEAD to repository", needs, request)
     names = [_split(need.name) for need in needs]
-    found = Project.objects.in_bulk({project for project, _ in names}, field_name="name")
-    projects = [found.get(project) for project, _ in names]
+    projects = [project_named(project) for project, _ in names]
     for need, project, (project_name, _) in zip(needs, projects, names, strict=True):
         if project is None and need is needs[0] and who.is_authenticated:
             raise Unauthorized(f"project {project_name} not found", headers={"WWW-Authenticate": ""})

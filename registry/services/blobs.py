@@ -14,8 +14,10 @@ from itertools import islice
 from typing import TypeVar
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from harborsite.db.prepared import prepared
 from harborsite.db.retry import retried
 from projects.models import Project
 from projects.services import quotas
@@ -42,14 +44,15 @@ class HeldBlob:
 
 def find(*, repository_name: str, digest: Digest) -> HeldBlob:
     """The blob, if this repository holds it; one query. Raises BlobUnknown."""
-    row = (
-        BlobLink.objects.filter(repository_name=repository_name, blob__digest=str(digest))
-        .values_list("pk", "blob__size")
-        .first()
-    )
-    if row is None:
+    rows = _held(repository_name, str(digest))
+    if not rows:
         raise BlobUnknown(detail=str(digest))
-    return HeldBlob(digest, row[1], row[0])
+    return HeldBlob(digest, rows[0][1], rows[0][0])
+
+
+@prepared
+def _held(repository: str, digest: str) -> QuerySet[BlobLink, tuple[int, int]]:
+    return BlobLink.objects.filter(repository_name=repository, blob__digest=digest).values_list("pk", "blob__size")
 
 
 def keep(*, held: HeldBlob, repository_name: str) -> None:

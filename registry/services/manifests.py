@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from audit import services as audit
 from audit.events import Operation, ResourceType
+from harborsite.db.prepared import prepared
 from harborsite.db.retry import retried
 from harborsite.principal import Principal
 from projects.models import Project
@@ -55,25 +58,30 @@ class Pushed:
 
 def find(*, repository_name: str, reference: Digest | str) -> StoredManifest:
     """The manifest behind a digest or a tag; one query. Raises ArtifactNotFound."""
-    columns = ("repository_id", "repository__project_id", "digest", "manifest_media_type", "manifest")
     if isinstance(reference, Digest):
-        row = (
-            Artifact.objects.filter(repository__name=repository_name, digest=str(reference))
-            .values_list("pk", *columns)
-            .first()
-        )
-        tag_id = None
+        rows, tag_id = _by_digest(repository_name, str(reference)), None
     else:
-        tagged = (
-            Tag.objects.filter(repository__name=repository_name, name=reference)
-            .values_list("pk", "artifact_id", *columns[:2], *(f"artifact__{column}" for column in columns[2:]))
-            .first()
-        )
-        tag_id, row = (tagged[0], tagged[1:]) if tagged else (None, None)
-    if row is None:
+        rows = _by_tag(repository_name, reference)
+        tag_id = rows[0][-1] if rows else None
+    if not rows:
         raise not_found(repository_name, reference)
-    artifact_id, repository_id, project_id, digest, media_type, raw = row
+    artifact_id, repository_id, project_id, digest, media_type, raw = rows[0][:6]
     return StoredManifest(artifact_id, repository_id, project_id, tag_id, digest, media_type, bytes(raw))
+
+
+@prepared
+def _by_digest(repository: str, digest: str) -> QuerySet[Artifact, tuple[Any, ...]]:
+    rows = Artifact.objects.order_by().filter(repository__name=repository, digest=digest)
+    return rows.values_list(
+        "pk", "repository_id", "repository__project_id", "digest", "manifest_media_type", "manifest"
+    )
+
+
+@prepared
+def _by_tag(repository: str, tag: str) -> QuerySet[Tag, tuple[Any, ...]]:
+    rows = Tag.objects.order_by().filter(repository__name=repository, name=tag)
+    of_artifact = [f"artifact__{column}" for column in ("digest", "manifest_media_type", "manifest")]
+    return rows.values_list("artifact_id", "repository_id", "repository__project_id", *of_artifact, "pk")
 
 
 def not_found(repository_name: str, reference: Digest | str) -> ArtifactNotFound:

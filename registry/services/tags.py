@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from audit import services as audit
 from audit.events import Operation, ResourceType
+from harborsite.db.prepared import Prepared, prepared
 from harborsite.db.retry import retried
 from harborsite.principal import Principal
 from registry import signals
@@ -20,11 +22,28 @@ from registry.oci import grammar
 
 def names(*, repository_name: str, last: str, limit: int | None) -> tuple[Sequence[str], bool]:
     """The names after `last` in byte order, `limit` at most, and whether there are more."""
-    repository = Repository.objects.filter(name=repository_name).values_list("pk", flat=True).first()
-    if repository is None:
+    found = _repositories(repository_name)
+    if not found:
         raise RepositoryNotFound(f"repository {repository_name} not found")
-    rows = Tag.objects.filter(repository=repository).order_by("name").values_list("name", flat=True)
-    return _page(rows.filter(name__gt=last) if last else rows, limit)
+    rows = [name for (name,) in _names_after(limit)(found[0][0], last)]
+    return (rows, False) if limit is None else (rows[:limit], len(rows) > limit)
+
+
+@prepared
+def _repositories(name: str) -> QuerySet[Repository, tuple[int]]:
+    return Repository.objects.order_by().filter(name=name).values_list("pk")
+
+
+@lru_cache(maxsize=32)
+def _names_after(limit: int | None) -> Prepared:
+    """One query for each limit that clients like, as a limit is part of the SQL; one more row than asked for."""
+
+    @prepared
+    def page(repository: int, last: str) -> QuerySet[Tag, tuple[str]]:
+        rows = Tag.objects.filter(repository=repository, name__gt=last).order_by("name").values_list("name")
+        return rows if limit is None else rows[: limit + 1]
+
+    return page
 
 
 def catalog(*, last: str, limit: int | None) -> tuple[Sequence[str], bool]:
@@ -37,7 +56,7 @@ def catalog(*, last: str, limit: int | None) -> tuple[Sequence[str], bool]:
     return _page(rows.filter(name__gt=last) if last else rows, limit)
 
 
-def _page(rows: QuerySet[Repository, str] | QuerySet[Tag, str], limit: int | None) -> tuple[Sequence[str], bool]:
+def _page(rows: QuerySet[Repository, str], limit: int | None) -> tuple[Sequence[str], bool]:
     if limit is None:
         return list(rows), False
     found = list(rows[: limit + 1])
