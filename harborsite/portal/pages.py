@@ -144,14 +144,21 @@ class PortalAdmin(_ModelAdmin[M]):
         }
         return TemplateResponse(request, "portal/confirmation.html", context)
 
-    def each(self, request: HttpRequest, rows: Iterable[M], write: Callable[[M], object], done: str) -> None:
+    def each(
+        self,
+        request: HttpRequest,
+        rows: Iterable[M],
+        write: Callable[[M], object],
+        done: str,
+        explain: Callable[[AppError], str] = str,
+    ) -> None:
         """Run a service over the chosen rows one by one, and say for each refusal which row it was and why."""
         count = 0
         for row in rows:
             try:
                 write(row)
             except AppError as error:
-                self.message_user(request, f"{row}: {error.message}", messages.ERROR)
+                self.message_user(request, f"{row}: {explain(error)}", messages.ERROR)
             else:
                 count += 1
         if count:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-_PAGES = {
-    "sign-in": "/login/",
+PAGES = {
     "projects": "/projects/",
     "new-project": "/new-project/",
     "summary": "/projects/web-shop/",
@@ -68,12 +67,13 @@ def running_server() -> Iterator[str]:
             server.terminate()
 
 
-def sign_in(page: Page, address: str, username: str) -> None:
+def sign_in(page: Page, address: str, username: str, password: str = "") -> None:
+    """Through the form."""
     from tests.factories import PASSWORD
 
     page.goto(f"{address}/login/")
     page.fill("input[name=username]", username)
-    page.fill("input[name=password]", PASSWORD)
+    page.fill("input[name=password]", password or PASSWORD)
     page.click("main button[type=submit]")
 
 
@@ -87,13 +87,10 @@ def take(
         )
         context.add_cookies([{"name": "django_language", "value": language, "url": address}])
         page = context.new_page()
-        if "sign-in" in pages:
-            page.goto(address + pages["sign-in"])
-            page.screenshot(path=target / f"sign-in-{language}-{width}-{theme}.png")
+        page.goto(f"{address}/login/")
+        page.screenshot(path=target / f"sign-in-{language}-{width}-{theme}.png")
         sign_in(page, address, "admin")
         for name, path in pages.items():
-            if name == "sign-in":
-                continue
             page.goto(address + path)
             page.screenshot(path=target / f"{name}-{language}-{width}-{theme}.png", full_page=True)
         context.close()
@@ -113,7 +110,7 @@ def main() -> None:
                 executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
             )
             looks = [("en", 1440, "light"), ("zh-hans", 390, "dark")]
-            take(browser, address, arguments.directory, _PAGES, looks)
+            take(browser, address, arguments.directory, PAGES, looks)
             browser.close()
 
 

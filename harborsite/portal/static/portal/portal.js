@@ -2,7 +2,8 @@
 // Small conveniences; every page works without them.
 (() => {
   const language = document.documentElement.lang;
-  const written = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+  const dateStyle = language.startsWith("zh") ? "short" : "medium"; // 2026/11/24, but Nov 24, 2026
+  const written = new Intl.DateTimeFormat(language, { dateStyle, timeStyle: "short" });
 
   function localTimes(root) {
     for (const time of root.querySelectorAll("time[datetime]")) {

@@ -1,0 +1,297 @@
+"""The artifacts of one repository, and one artifact with its tags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Window
+from django.db.models.functions import RowNumber
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, register_converter
+from django.urls.converters import StringConverter
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from harborsite.errors import AppError
+from harborsite.portal import scope
+from harborsite.portal.pages import ProjectPartAdmin, form_page
+from harborsite.portal.templatetags.portal import binary_size, moment, short_digest
+from registry import clientlines
+from registry.admin.display import (
+    artifact_url,
+    explain,
+    kind_label,
+    listed_artifacts,
+    plain_pairs,
+    platform_label,
+    repository_url,
+)
+from registry.models import Artifact, Repository, Tag
+from registry.oci import grammar
+from registry.services import deletes, repositories, tags
+
+_TAGS_SHOWN = 3
+
+
+class DigestConverter(StringConverter):
+    """A digest in an address; repository names hold no colon, so the two never mix."""
+
+    regex = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
+
+
+register_converter(DigestConverter, "digest")
+
+
+class TagForm(forms.Form):
+    """One more name for an artifact."""
+
+    name = forms.RegexField(
+        rf"\A{grammar.TAG}\Z",
+        label=gettext_lazy("New tag"),
+        max_length=128,
+        error_messages={
+            "invalid": gettext_lazy("A tag is made of letters, digits and . _ -, and does not start with . or -.")
+        },
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+class DescriptionForm(forms.Form):
+    """What a repository is for."""
+
+    description = forms.CharField(
+        label=gettext_lazy("Description"),
+        max_length=10_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 8}),
+    )
+
+
+class TaggedFilter(admin.SimpleListFilter):
+    """With or without a tag."""
+
+    title = gettext_lazy("Tags")
+    parameter_name = "tagged"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", gettext_lazy("Tagged")), ("no", gettext_lazy("Untagged"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Artifact]) -> QuerySet[Artifact]:
+        tagged = Exists(Tag.objects.filter(artifact=OuterRef("pk")))
+        if self.value() == "yes":
+            return queryset.filter(tagged)
+        return queryset.filter(~tagged) if self.value() == "no" else queryset
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(ProjectPartAdmin[Artifact]):
+    """Pages below a repository's address."""
+
+    view_action = "artifact:list"
+    list_display = ("artifact", "tag_names", "kind", "platform", "size_shown", "pushed", "pulled")
+    list_filter = (TaggedFilter,)
+    search_fields = ("digest", "tags__name")
+    ordering = ("-push_time", "-id")
+    actions = ("delete_chosen",)
+    empty_text = gettext_lazy("No artifact yet.")
+    change_list_template = "registry/artifacts.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        base = "projects/<str:project>/repositories/<path:repository>"
+        inside = self.in_repository
+        return [
+            path(f"{base}@<digest:digest>/", inside(self.artifact_page, "artifact:read"), name="artifact"),
+            path(f"{base}@<digest:digest>/tag/", inside(self.add_tag, "tag:create"), name="add_tag"),
+            path(f"{base}@<digest:digest>/untag/", inside(self.remove_tags, "tag:delete"), name="remove_tags"),
+            path(f"{base}/-/description/", inside(self.describe, "repository:update"), name="describe"),
+            path(f"{base}/", inside(self.artifacts), name="repository"),
+        ]
+
+    def in_repository(self, view: Callable[..., HttpResponse], action: str | None = None) -> Callable[..., Any]:
+        """Wrap a view below a repository's address: 404 where the project has none of this name."""
+
+        def inner(request: HttpRequest, repository: str, **kwargs: Any) -> HttpResponse:
+            project = scope.current(request).project
+            scope.narrow(request, get_object_or_404(Repository, project=project, name=f"{project.name}/{repository}"))
+            return view(request, **kwargs)
+
+        return self.in_project(inner, action)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Artifact | None = None) -> bool:
+        return scope.current(request).allows("artifact:delete")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Artifact]:
+        rows = listed_artifacts(Artifact.objects.filter(repository=self._repository(request)))
+        return rows.select_related("repository").defer("manifest")
+
+    def _repository(self, request: HttpRequest) -> Repository:
+        repository = scope.current(request).parent
+        if not isinstance(repository, Repository):
+            raise PermissionDenied
+        return repository
+
+    def url_of(self, row: Artifact) -> str:
+        return artifact_url(row.repository.name, row.digest)
+
+    def complete(self, request: HttpRequest, rows: Sequence[Artifact]) -> None:
+        """The newest tags of each artifact on the page and how many there are, whatever their number."""
+        ids = [row.pk for row in rows]
+        counts = dict(Tag.objects.filter(artifact__in=ids).values_list("artifact").annotate(Count("pk")).order_by())
+        place = Window(RowNumber(), partition_by=[F("artifact")], order_by=[F("push_time").desc(), F("pk").desc()])
+        newest = Tag.objects.filter(artifact__in=ids).annotate(place=place).filter(place__lte=_TAGS_SHOWN)
+        names: dict[int, list[str]] = {}
+        for artifact, name in newest.order_by("place").values_list("artifact", "name"):
+            names.setdefault(artifact, []).append(name)
+        for row in rows:
+            vars(row).update(tags_shown=names.get(row.pk, []), tag_count=counts.get(row.pk, 0))
+
+    @admin.display(description=gettext_lazy("Artifact"), ordering="digest")
+    def artifact(self, row: Artifact) -> str:
+        return format_html('<span class="mono" title="{}">{}</span>', row.digest, short_digest(row.digest))
+
+    @admin.display(description=gettext_lazy("Tags"))
+    def tag_names(self, row: Artifact) -> str:
+        shown: list[str] = vars(row)["tags_shown"]
+        more = vars(row)["tag_count"] - len(shown)
+        chips = format_html_join(" ", '<span class="tag" title="{0}">{0}</span>', ((name,) for name in shown))
+        return format_html('{} <span class="more">+{}</span>', chips, more) if more > 0 else chips
+
+    @admin.display(description=gettext_lazy("Type"), ordering="type")
+    def kind(self, row: Artifact) -> str:
+        return kind_label(row)
+
+    @admin.display(description=gettext_lazy("OS/ARCH"))
+    def platform(self, row: Artifact) -> str:
+        return platform_label(row.extra_attrs)
+
+    @admin.display(description=gettext_lazy("Size"), ordering="size")
+    def size_shown(self, row: Artifact) -> str:
+        return binary_size(row.size)
+
+    @admin.display(description=gettext_lazy("Pushed"), ordering="push_time")
+    def pushed(self, row: Artifact) -> str:
+        return moment(row.push_time)
+
+    @admin.display(description=gettext_lazy("Pulled"), ordering="pull_time")
+    def pulled(self, row: Artifact) -> str:
+        return moment(row.pull_time) or _("never")
+
+    def artifacts(self, request: HttpRequest) -> HttpResponse:
+        repository = self._repository(request)
+        may_describe = scope.current(request).allows("repository:update")
+        return self.list_page(
+            request,
+            repository.name,
+            repository=repository,
+            crumbs=[(repository.short_name, "")],
+            describe_url=repository_url(repository, "describe") if may_describe else None,
+            pull_lines=clientlines.pull(repository.name, "TAG"),
+            action_buttons=[("delete_chosen", _("Delete"))] if self.has_delete_permission(request) else [],
+        )
+
+    @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
+    def delete_chosen(self, request: HttpRequest, rows: QuerySet[Artifact]) -> HttpResponse | None:
+        if "confirmed" not in request.POST:
+            return self.confirmation(
+                request,
+                "delete_chosen",
+                rows.select_related("repository"),
+                title=_("Delete artifacts?"),
+                warning=_("Their tags and accessories go as well, and of an index the images that nothing else needs."),
+                submit_label=_("Delete"),
+            )
+        user = scope.signed_in(request)
+        self.each(
+            request,
+            rows.select_related("repository__project"),
+            lambda artifact: deletes.delete_artifact(artifact=artifact, actor=user),
+            _("{count} deleted."),
+            explain,
+        )
+        return None
+
+    def describe(self, request: HttpRequest) -> HttpResponse:
+        repository, user = self._repository(request), scope.signed_in(request)
+        return form_page(
+            self.admin_site,
+            request,
+            DescriptionForm(request.POST or None, initial={"description": repository.description}),
+            lambda data: repositories.describe(repository=repository, description=data["description"], actor=user),
+            title=_("Description of {name}").format(name=repository.name),
+            success=_("The description has been saved."),
+            next_url=repository_url(repository),
+            crumbs=[(repository.short_name, repository_url(repository)), (_("Description"), "")],
+            heading=repository.name,
+        )
+
+    def artifact_page(self, request: HttpRequest, digest: str, tag_form: TagForm | None = None) -> HttpResponse:
+        repository, here = self._repository(request), scope.current(request)
+        artifact = self._artifact(request, digest)
+        children = list(artifact.children.all())
+        in_repository = Artifact.objects.filter(repository=repository)
+        sizes = dict(in_repository.filter(digest__in=[c.digest for c in children]).values_list("digest", "size"))
+        names = list(artifact.tags.all())
+        return self.page(
+            request,
+            "registry/artifact.html",
+            title=f"{repository.name}@{short_digest(digest)}",
+            heading=f"{repository.name}@{short_digest(digest)}",
+            crumbs=[(repository.short_name, repository_url(repository)), (short_digest(digest), "")],
+            repository=repository,
+            artifact=artifact,
+            kind=kind_label(artifact),
+            platform=platform_label(artifact.extra_attrs),
+            tags=names,
+            tag_form=(tag_form or TagForm()) if here.allows("tag:create") else None,
+            may_remove_tags=here.allows("tag:delete"),
+            children=[(child, platform_label(child.platform), sizes.get(child.digest)) for child in children],
+            accessories=in_repository.filter(subject_digest=digest).defer("manifest").order_by("-push_time"),
+            attributes=plain_pairs(artifact.extra_attrs),
+            pull_lines=clientlines.pull(repository.name, names[0].name if names else digest, artifact.type),
+            manifest=bytes(artifact.manifest).decode(errors="replace"),
+        )
+
+    def _artifact(self, request: HttpRequest, digest: str) -> Artifact:
+        rows = Artifact.objects.select_related("repository__project")
+        return get_object_or_404(rows, repository=self._repository(request), digest=digest)
+
+    def add_tag(self, request: HttpRequest, digest: str) -> HttpResponse:
+        """Give the artifact one more name."""
+        artifact, form = self._artifact(request, digest), TagForm(request.POST or None)
+        if form.is_valid():
+            try:
+                tags.create(artifact=artifact, name=form.cleaned_data["name"], actor=scope.signed_in(request))
+            except AppError as error:
+                form.add_error("name", explain(error))
+            else:
+                messages.success(request, _("The tag has been added."))
+                return HttpResponseRedirect(artifact_url(artifact.repository.name, digest))
+        return self.artifact_page(request, digest, form)
+
+    def remove_tags(self, request: HttpRequest, digest: str) -> HttpResponse:
+        """Take names away; asks first."""
+        artifact = self._artifact(request, digest)
+        back = artifact_url(artifact.repository.name, digest)
+        chosen = list(artifact.tags.filter(name__in=request.POST.getlist("_selected_action")))
+        if request.method != "POST" or not chosen:
+            return HttpResponseRedirect(back)
+        if "confirmed" not in request.POST:
+            return self.page(
+                request,
+                "registry/remove_tags.html",
+                title=_("Remove tags?"),
+                rows=chosen,
+                warning=_("The artifact stays and can still be pulled by its digest."),
+                submit_label=_("Remove"),
+                back_url=back,
+            )
+        for tag in chosen:
+            tags.delete(tag=tag, actor=scope.signed_in(request))
+        messages.success(request, _("{count} removed.").format(count=len(chosen)))
+        return HttpResponseRedirect(back)

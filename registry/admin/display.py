@@ -1,0 +1,72 @@
+"""Addresses and labels of repositories and artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from harborsite.errors import AppError
+from registry.errors import ReferencedByOthers, TagExists
+from registry.models import Artifact, ArtifactChild, Repository, Tag
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+_KINDS = {
+    "IMAGE": _("Image"),
+    "CHART": _("Helm chart"),
+    "CNAB": _("CNAB bundle"),
+    "WASM": _("WASM module"),
+    "SBOM": _("SBOM"),
+    "CNAI": _("AI model"),
+    "UNKNOWN": _("Other"),
+}
+
+_REASONS: Mapping[type[AppError], _StrPromise] = {
+    ReferencedByOthers: _("An index still lists it: delete the index first."),
+    TagExists: _("The repository has a tag of this name already."),
+}
+
+
+def explain(error: AppError) -> str:
+    """Why the registry refused, for people: its own messages are for clients, and English."""
+    return str(_REASONS.get(type(error), error.message))
+
+
+def repository_url(repository: Repository, view: str = "repository") -> str:
+    project, _slash, short = repository.name.partition("/")
+    return reverse(f"admin:{view}", args=[project, short])
+
+
+def artifact_url(repository_name: str, digest: str, view: str = "artifact") -> str:
+    project, _slash, short = repository_name.partition("/")
+    return reverse(f"admin:{view}", args=[project, short, digest])
+
+
+def listed_artifacts(rows: QuerySet[Artifact]) -> QuerySet[Artifact]:
+    """What a list shows: no accessories, and of an index's parts only those with a tag of their own."""
+    part_of_an_index = ArtifactChild.objects.filter(
+        digest=OuterRef("digest"), artifact__repository=OuterRef("repository")
+    )
+    tagged = Tag.objects.filter(artifact=OuterRef("pk"))
+    return rows.filter(Q(accessory_type=""), ~Exists(part_of_an_index) | Exists(tagged))
+
+
+def kind_label(artifact: Artifact) -> str:
+    """What people call the kind of artifact; kinds that came with the artifact itself keep their own name."""
+    return str(_KINDS.get(artifact.type, artifact.type))
+
+
+def platform_label(attributes: dict[str, Any]) -> str:
+    """`linux/arm64/v8`, as far as it is known."""
+    parts = [attributes.get(key) for key in ("os", "architecture", "variant")]
+    return "/".join(str(part) for part in parts if part)
+
+
+def plain_pairs(attributes: dict[str, Any]) -> list[tuple[str, str]]:
+    """The attributes that are plain values; nested ones are in the manifest."""
+    return [(key, str(value)) for key, value in sorted(attributes.items()) if isinstance(value, str | int | float)]
