@@ -12,6 +12,7 @@ from django.test import Client
 
 from projects.models import Member, Project, Quota, Robot, User
 from projects.permissions import Role
+from tests import images
 
 PASSWORD = "Secret12345"
 ClientFor: TypeAlias = Callable[[User | Robot | None], Client]
@@ -65,6 +66,24 @@ def client_for(who: User | Robot | None) -> Client:
 
 def bearer_client(token: str) -> Client:
     return Client(headers={"Authorization": f"Bearer {token}"})
+
+
+def token_for(who: User | Robot | None, *scopes: str) -> str:
+    """A token from the token service."""
+    answer = client_for(who).get("/service/token", {"service": "harbor-registry", "scope": scopes})
+    assert answer.status_code == 200, answer.content
+    return str(answer.json()["token"])
+
+
+def push(client: Client, name: str, manifest: images.Manifest) -> Any:
+    """Push an image to `repository:tag` by the registry's routes; returns the last answer, or the first refusal."""
+    repository, _, tag = name.rpartition(":")
+    for blob in manifest.blobs:
+        address = f"/v2/{repository}/blobs/uploads/?digest={blob.digest}"
+        answer = client.post(address, blob.data, content_type="application/octet-stream")
+        if answer.status_code != 201:
+            return answer
+    return client.put(f"/v2/{repository}/manifests/{tag}", manifest.data, content_type=manifest.media_type)
 
 
 def error_code(answer: Any) -> str:

@@ -10,6 +10,7 @@ from harborsite.config import current
 from harborsite.principal import Principal
 from projects.models import Project
 from projects.permissions import SCANNER_PULL, actions_for, can_system
+from registry.models import Repository
 from registry.oci.grammar import GrammarError, split_repository
 
 REPOSITORY, REGISTRY = "repository", "registry"
@@ -70,34 +71,41 @@ def _parse_one(text: str) -> Scope:
 def grant(scopes: Sequence[Scope], who: Principal) -> Grant:
     """One entry for each scope, worth what `who` may do; a bad or unknown one is worth nothing and harms no other.
 
-    As Harbor does, a repository is granted everything that `who` may do there, whatever was asked for. One query.
+    As Harbor does, a repository is granted everything that `who` may do there, whatever was asked for. One query,
+    and one for each name without a project that is asked for by somebody who may not push.
     """
-    wanted = {scope: _project_of(scope) for scope in scopes}
-    found = Project.objects.in_bulk({name for name in wanted.values() if name}, field_name="name")
+    wanted = {scope: _place(scope) for scope in scopes}
+    found = Project.objects.in_bulk({project for project, _ in wanted.values() if project}, field_name="name")
     access: list[Access] = []
     meant: dict[str, int] = {}
     for scope in scopes:
-        project = found.get(wanted[scope])
-        actions = _actions(scope, project, who)
+        project = found.get(wanted[scope][0])
+        actions = _repository_actions(scope, project, who) if project else _other_actions(scope, who)
         if project and actions:
             meant[project.name] = project.pk
         access.append({"type": scope.type, "name": scope.name, "actions": actions})
     return Grant(access, meant)
 
 
-def _project_of(scope: Scope) -> str:
+def _place(scope: Scope) -> tuple[str, str]:
+    """Project and repository that a scope is about; empty where it is about none."""
     if scope.type != REPOSITORY:
-        return ""
+        return "", ""
     try:
-        return split_repository(full_name(scope.name))[0]
+        return split_repository(full_name(scope.name))
     except GrammarError:
-        return ""
+        return "", ""
 
 
-def _actions(scope: Scope, project: Project | None, who: Principal) -> list[str]:
-    if project:
-        held = actions_for(who, project)
-        return [action for action, needed in _ISSUED.items() if needed in held]
+def _repository_actions(scope: Scope, project: Project, who: Principal) -> list[str]:
+    held = actions_for(who, project)
+    actions = [action for action, needed in _ISSUED.items() if needed in held]
+    if "/" in scope.name or PUSH in actions or Repository.objects.filter(name=full_name(scope.name)).exists():
+        return actions
+    return []  # a name without a project means the default one only where there is something, or may be
+
+
+def _other_actions(scope: Scope, who: Principal) -> list[str]:
     if (scope.type, scope.name) == (REGISTRY, CATALOG) and can_system(who, "catalog:read"):
         return list(scope.actions)
     return []

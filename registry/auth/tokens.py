@@ -115,6 +115,7 @@ def key_id() -> str:
 
 def mint(*, subject: str, access: Sequence[Access] | None, projects: Mapping[str, int]) -> Minted:
     """Sign a token for `subject` (empty: nobody), valid for as many minutes as the administrator chose."""
+    params.forget()  # a change counts at once, whichever process it was made in
     now, lifetime = int(time.time()), params.get(params.TOKEN_EXPIRATION) * 60
     claims: dict[str, Any] = {
         "iss": ISSUER,

@@ -8,9 +8,10 @@ import jwt
 import pytest
 from django.test import Client
 
-from projects.models import Project, User
+from projects.models import Project, Setting, User
 from projects.permissions import Role
 from registry.auth import tokens
+from registry.models import Repository
 from tests.factories import ClientFor, add, basic, grant, make_project, make_robot, make_user
 
 SERVICE = "harbor-registry"
@@ -125,10 +126,16 @@ def test_a_bad_scope_is_worth_nothing_and_harms_no_other(
     assert granted(ask(client_for(bob), bad, "repository:library/app:pull")) == [[], ["pull"]]
 
 
-def test_a_one_part_name_is_in_the_default_project(client_for: ClientFor, library: Project, bob: User) -> None:
+def test_a_one_part_name_is_in_the_default_project(
+    client_for: ClientFor, library: Project, alice: User, bob: User
+) -> None:
     """The entry keeps the name that the client asked for, as the client looks for it."""
-    answer = ask(client_for(bob), "repository:hello-world:pull")
-    assert claims(answer)["access"] == [{"type": "repository", "name": "hello-world", "actions": ["pull"]}]
+    entry = {"type": "repository", "name": "hello-world"}
+    first = ask(client_for(alice), "repository:hello-world:pull")
+    assert claims(first)["access"] == [{**entry, "actions": ["pull", "push", "delete"]}]
+    assert granted(ask(client_for(bob), "repository:hello-world:pull")) == [[]], "there is none, and bob makes none"
+    Repository.objects.create(project=library, name="library/hello-world")
+    assert claims(ask(client_for(bob), "repository:hello-world:pull"))["access"] == [{**entry, "actions": ["pull"]}]
 
 
 @pytest.mark.parametrize("query", [{}, {"service": "other"}, {"service": "harbor-registry2"}])
@@ -154,6 +161,15 @@ def test_robot_accounts_are_granted_what_they_were_given(client_for: ClientFor, 
     assert granted(ask(client_for(wide), *scopes)) == [["push", "delete"]] * 2, "but not for system accounts"
     assert claims(ask(client_for(ci), *scopes))["sub"] == "robot$library+ci"
     assert other.name == "other"
+
+
+def test_a_changed_lifetime_counts_at_once(client_for: ClientFor, bob: User) -> None:
+    """Also in another process than the one that was told, which remembers settings for a while."""
+    assert ask(client_for(bob)).json()["expires_in"] == 1800
+    Setting.objects.create(key="token_expiration", value=45)
+    answer = ask(client_for(bob))
+    assert answer.json()["expires_in"] == 2700
+    assert claims(answer)["exp"] - claims(answer)["iat"] == 2700
 
 
 def test_asking_for_a_token_costs_few_queries_and_writes_nothing(
