@@ -15,9 +15,9 @@ import struct
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from harborsite.config import Config
 from harborsite.server.processes import descendants
@@ -32,21 +32,24 @@ def pid_file(config: Config) -> Path:
     return config.data_volume / "harborsite.pid"
 
 
-@contextmanager
-def claimed(config: Config) -> Iterator[None]:
-    """Be the one server on this data volume while the block runs."""
-    with pid_file(config).open("a+") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SetupError(
-                f"Harborsite is running already on {config.data_volume}, as process {running(config)}. "
-                "Stop it with 'manage.py stop'."
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
+_held: list[IO[str]] = []  # open until this process ends, which is when the lock must end
+
+
+def claim(config: Config) -> None:
+    """Be the one server on this data volume for the rest of this process."""
+    file = pid_file(config).open("a+")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise SetupError(
+            f"Harborsite is running already on {config.data_volume}, as process {running(config)}. "
+            "Stop it with 'manage.py stop'."
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    _held.append(file)
 
 
 def running(config: Config) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 from harborsite.config import current
 from harborsite.server import supervisor
 from harborsite.setup.command import OperatorCommand
-from harborsite.setup.instance import claimed
+from harborsite.setup.instance import claim
 from harborsite.setup.readiness import check_port, check_prepared
 
 
@@ -23,6 +23,6 @@ class Command(OperatorCommand):
         config = current()
         os.umask(0o077)
         check_prepared(config)
-        with claimed(config):
-            check_port(config)
-            supervisor.run(config, access_log=options["access_log"])
+        claim(config)
+        check_port(config)
+        supervisor.run(config, access_log=options["access_log"])
