@@ -1,4 +1,4 @@
-"""Blobs and who holds them: finding, linking, mounting and letting go; the one place that makes and drops links.
+"""Blobs and who holds them: finding, linking, mounting and letting go.
 
 Locks are taken in one order everywhere: blob, then link, then quota. Garbage collection marks a blob only while
 nobody links it and re-checks under the blob's lock, so whoever links a blob locks it first.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TypeVar
 
@@ -40,6 +40,7 @@ class HeldBlob:
     digest: Digest
     size: int
     link_id: int
+    asked_for: datetime  # pushed, mounted or asked for last by somebody who may push
 
 
 def find(*, repository_name: str, digest: Digest) -> HeldBlob:
@@ -47,23 +48,24 @@ def find(*, repository_name: str, digest: Digest) -> HeldBlob:
     rows = _held(repository_name, str(digest))
     if not rows:
         raise BlobUnknown(detail=str(digest))
-    return HeldBlob(digest, rows[0][1], rows[0][0])
+    return HeldBlob(digest, *rows[0])
 
 
 @prepared
-def _held(repository: str, digest: str) -> QuerySet[BlobLink, tuple[int, int]]:
-    return BlobLink.objects.filter(repository_name=repository, blob__digest=digest).values_list("pk", "blob__size")
+def _held(repository: str, digest: str) -> QuerySet[BlobLink, tuple[int, int, datetime]]:
+    links = BlobLink.objects.filter(repository_name=repository, blob__digest=digest)
+    return links.values_list("blob__size", "pk", "update_time")
 
 
-def keep(*, held: HeldBlob, repository_name: str) -> None:
-    """Somebody who may push asked whether the blob is here: let the grace start anew if nothing else keeps it.
+def keep(*, held: HeldBlob) -> None:
+    """Somebody who may push asked whether the blob is here, and counts on it now: the grace starts anew.
 
-    Writes at most once in `RENEW_AFTER`, and only for a blob that no artifact of the repository needs.
+    Writes at most once in `RENEW_AFTER`.
     """
-    stale = BlobLink.objects.filter(pk=held.link_id, update_time__lt=timezone.now() - RENEW_AFTER)
-    if stale.exists() and not _needed(repository_name, [str(held.digest)]):
+    now = timezone.now()
+    if held.asked_for < now - RENEW_AFTER:
         with transaction.atomic():
-            stale.update(update_time=timezone.now())
+            BlobLink.objects.filter(pk=held.link_id).update(update_time=now)
 
 
 def prepare(*, project: Project, digest: Digest, size: int) -> None:
@@ -149,7 +151,6 @@ def unlink(*, project: Project, repository_name: str, digest: Digest) -> None:
         if blob is None or link is None:
             raise BlobUnknown(detail=str(digest))
         link.delete()
-        blob.save(update_fields=["update_time"])
         if link.counted and not BlobLink.objects.filter(project=project, blob=blob, counted=True).exists():
             quotas.release(project=project, size=blob.size)
 
@@ -163,9 +164,7 @@ def let_go(*, project: Project, repository_name: str, digests: Collection[str]) 
     for some in chunks(sorted(unneeded)):
         links = BlobLink.objects.filter(repository_name=repository_name, counted=True, blob__digest__in=some)
         sizes = dict(links.values_list("blob_id", "blob__size"))
-        BlobLink.objects.filter(repository_name=repository_name, blob__in=sizes).update(
-            counted=False, update_time=timezone.now()
-        )
+        BlobLink.objects.filter(repository_name=repository_name, blob__in=sizes).update(counted=False)
         freed += sum(sizes.values()) - _counted_elsewhere(project, sizes)
     if freed:
         quotas.release(project=project, size=freed)

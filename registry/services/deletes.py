@@ -6,9 +6,10 @@ Deleting is never refused for lack of quota, and gives the quota back in the sam
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Length
 
 from audit import services as audit
@@ -32,7 +33,28 @@ def delete_artifact(*, artifact: Artifact, actor: Principal | str) -> None:
     with transaction.atomic():
         if _is_listed(repository, artifact.digest, but_not_by=()):
             raise ReferencedByOthers
-        _delete(repository, _with_dependents(repository, artifact), actor)
+        _delete(repository, with_dependents(artifact), actor)
+
+
+def untagged(*, pushed_before: datetime) -> QuerySet[Artifact]:
+    """Artifacts that nobody can name but by digest: no tag, no index, no living subject keeps them."""
+    same_place = Q(repository=OuterRef("repository"))
+    subject = Artifact.objects.filter(same_place, digest=OuterRef("subject_digest"))
+    listing = ArtifactChild.objects.filter(artifact__repository=OuterRef("repository"), digest=OuterRef("digest"))
+    rows = Artifact.objects.filter(tags=None, push_time__lt=pushed_before).defer("manifest")
+    return rows.exclude(Exists(listing)).exclude(Exists(subject))
+
+
+@retried
+def delete_untagged(*, artifact: Artifact, pushed_before: datetime, actor: Principal | str) -> int:
+    """Delete an artifact that is still untagged, with what hangs on it; returns how many manifests went."""
+    with transaction.atomic():
+        Artifact.objects.select_for_update().filter(pk=artifact.pk).values_list("pk").first()
+        if not untagged(pushed_before=pushed_before).filter(pk=artifact.pk).exists():
+            return 0
+        doomed = with_dependents(artifact, pushed_before=pushed_before)
+        _delete(artifact.repository, doomed, actor)
+    return len(doomed)
 
 
 @retried
@@ -59,9 +81,14 @@ def _is_listed(repository: Repository, digest: str, *, but_not_by: Sequence[int]
     return listed.exclude(artifact__in=but_not_by).exists()
 
 
-def _with_dependents(repository: Repository, first: Artifact) -> list[Artifact]:
-    """`first`, its accessories and theirs, and children that are untagged and not listed elsewhere."""
+def with_dependents(first: Artifact, *, pushed_before: datetime | None = None) -> list[Artifact]:
+    """`first`, its accessories and theirs, and children that are untagged and not listed elsewhere.
+
+    Children pushed later than `pushed_before` stay: a new index that lists them may be on its way.
+    """
+    repository = first.repository
     rows = Artifact.objects.filter(repository=repository).defer("manifest")
+    settled = rows.filter(push_time__lt=pushed_before) if pushed_before else rows
     doomed = {first.pk: first}
     queue = [first]
     while queue:
@@ -69,8 +96,8 @@ def _with_dependents(repository: Repository, first: Artifact) -> list[Artifact]:
         dependents = list(rows.filter(subject_digest=current.digest))
         children = ArtifactChild.objects.filter(artifact=current).values_list("digest", flat=True)
         for some in blobs.chunks(list(children)):
-            untagged = rows.filter(digest__in=some, tags=None)
-            dependents += [one for one in untagged if not _is_listed(repository, one.digest, but_not_by=list(doomed))]
+            unnamed = settled.filter(digest__in=some, tags=None)
+            dependents += [one for one in unnamed if not _is_listed(repository, one.digest, but_not_by=list(doomed))]
         for one in dependents:
             if one.pk not in doomed:
                 doomed[one.pk] = one

@@ -44,7 +44,7 @@ class BlobView(RegistryView):
         }
         if request.method == "HEAD":
             if self.may_push():
-                blobs.keep(held=held, repository_name=self.repository)
+                blobs.keep(held=held)
             return empty(200, headers | {"Content-Length": str(held.size)})
         if not_modified(request, headers["ETag"]):
             return empty(304, headers)
