@@ -38,9 +38,10 @@ class Pulls:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Drop what was gathered."""
         self._repositories: Counter[int] = Counter()
         self._artifacts: dict[int, datetime] = {}
         self._tags: dict[int, datetime] = {}
@@ -84,7 +85,7 @@ class Pulls:
         with self._flushing:
             with self._lock:
                 gathered = (self._repositories, self._artifacts, self._tags, self._log)
-                self._forget()
+                self.forget()
             if not gathered[3]:
                 return
             try:

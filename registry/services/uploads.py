@@ -17,6 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from harborsite.db.retry import retried
+from harborsite.errors import AppError
 from harborsite.principal import Principal
 from projects.models import Project
 from registry.errors import (
@@ -124,7 +125,12 @@ def clean_up(*, older_than: timedelta = ABANDONED_AFTER) -> int:
 
 def _record(*, project: Project, repository_name: str, digest: Digest, size: int, upload: BlobUpload | None) -> Blob:
     """Write the rows of bytes that are in the store, and see that garbage collection has not just removed them."""
-    blob = _write_rows(project=project, repository_name=repository_name, digest=digest, size=size, upload=upload)
+    try:
+        blob = _write_rows(project=project, repository_name=repository_name, digest=digest, size=size, upload=upload)
+    except AppError:
+        if upload is not None:
+            cancel(upload=upload)  # its bytes have moved, it cannot be gone on with
+        raise
     if store().stat(digest) is None:
         blobs.unlink(project=project, repository_name=repository_name, digest=digest)
         raise BlobBusy(headers={"Retry-After": "1"})
