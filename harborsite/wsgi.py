@@ -2,11 +2,11 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "harborsite.settings")
 
-application = get_wsgi_application()
+from harborsite.server import application as whole
+
+application = whole.load()
 
 from registry.services import pulls  # noqa: E402 - needs the apps that the line above loads
 

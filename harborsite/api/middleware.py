@@ -22,10 +22,13 @@ class RequestId:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-Id", "")
         response = self.get_response(request)
-        response["X-Request-Id"] = given if _ID.fullmatch(given) else str(uuid.uuid4())
+        response["X-Request-Id"] = request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
         return response
+
+
+def request_id(given: str) -> str:
+    return given if _ID.fullmatch(given) else str(uuid.uuid4())
 
 
 class TidyApiPath:

@@ -123,21 +123,27 @@ class Supervisor:
 
 def run(config: Config, *, access_log: bool = False) -> None:
     """Serve in the foreground: web and jobs, until SIGTERM. Raises OSError where the port cannot be had."""
-    from django.core.wsgi import get_wsgi_application
     from django.db import connections
 
-    from harborsite.server import jobs, web
+    from harborsite.server import application, jobs, web
+    from registry.services import pulls
 
     listeners = web.listen(config)
-    application = get_wsgi_application()
-    web.warm_up()
+    whole = application.load()
     connections.close_all()  # a connection must not be shared by a fork
     _raise_file_limit()
     gc.collect()
     gc.freeze()  # the collector must not touch, and so copy, what the children share
 
     def serve_web() -> None:
-        web.Web(config=config, application=application, listeners=listeners, access_log=access_log).run()
+        web.Web(
+            config=config,
+            application=whole,
+            listeners=listeners,
+            access_log=access_log,
+            on_start=pulls.write_in_background,
+            on_exit=pulls.flush,
+        ).run()
 
     def serve_jobs() -> None:
         for listener in listeners:

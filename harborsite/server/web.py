@@ -44,10 +44,18 @@ class Web(BaseApplication):  # type: ignore[misc]
     """gunicorn for an application that is loaded and sockets that listen already."""
 
     def __init__(
-        self, *, config: Config, application: WSGIApp, listeners: Sequence[socket.socket], access_log: bool
+        self,
+        *,
+        config: Config,
+        application: WSGIApp,
+        listeners: Sequence[socket.socket],
+        access_log: bool = False,
+        on_start: Callable[[], None] = lambda: None,
+        on_exit: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_start` and `on_exit` run in each worker process."""
         self._config, self._application, self._listeners = config, application, listeners
-        self._access_log = access_log
+        self._access_log, self._on_start, self._on_exit = access_log, on_start, on_exit
         super().__init__()
 
     def load_config(self) -> None:
@@ -67,6 +75,8 @@ class Web(BaseApplication):  # type: ignore[misc]
             "limit_request_line": 8190,
             "limit_request_field_size": 16380,
             "control_socket_disable": True,
+            "post_worker_init": lambda worker: self._on_start(),
+            "worker_exit": lambda arbiter, worker: self._on_exit(),
             "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108 - a heartbeat
         }
         if config.ui_url_protocol == "https":
@@ -80,13 +90,6 @@ class Web(BaseApplication):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until SIGTERM; ends the process."""
         Arbiter(self).run()
-
-
-def warm_up() -> None:
-    """Import what Django would import at the first request, so that the workers share it."""
-    from django.urls import get_resolver
-
-    get_resolver().reverse_dict  # noqa: B018 - reading it resolves the whole URL configuration
 
 
 def listen(config: Config) -> list[socket.socket]:

@@ -55,4 +55,4 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
 if __name__ == "__main__":
     Path("whole").write_bytes(PIECE * PIECES)
     CONFIG = boot.load(Path(sys.argv[1]), {})
-    web.Web(config=CONFIG, application=application, listeners=web.listen(CONFIG), access_log=False).run()
+    web.Web(config=CONFIG, application=application, listeners=web.listen(CONFIG)).run()

@@ -91,9 +91,13 @@ class ManifestView(RegistryView):
 
 
 def _require_acceptable(accept: str, media_type: str) -> None:
-    refusal = _OCI_ONLY.get(media_type)
-    if refusal is None:
-        return
+    if not is_acceptable(accept, media_type):
+        raise ManifestUnknown(_OCI_ONLY[media_type])
+
+
+def is_acceptable(accept: str, media_type: str) -> bool:
+    """Whether a client that sends `accept` may be given a manifest of this type."""
+    if media_type not in _OCI_ONLY:
+        return True
     accepted = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    if media_type not in accepted and not accepted & _ANYTHING:
-        raise ManifestUnknown(refusal)
+    return media_type in accepted or bool(accepted & _ANYTHING)
