@@ -27,6 +27,9 @@ class ResourceType(models.TextChoices):
     LABEL = "label", _("Label")
     QUOTA = "quota", _("Project quota")
     CONFIGURATION = "configuration", _("Configuration")
+    IMMUTABLE_RULE = "immutable", _("Immutability rule")
+    RETENTION = "retention", _("Retention policy")
+    WEBHOOK = "webhook", _("Webhook")
     GARBAGE_COLLECTION = "gc", _("Garbage collection")
 
 

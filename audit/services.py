@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from django.utils import timezone
 
@@ -37,16 +38,27 @@ def record(
     return row
 
 
-def record_pulls(pulls: Iterable[tuple[str, str, int, datetime]]) -> None:
-    """Add gathered pulls at once: (user name, `repository:tag` or `repository@digest`, project id, when)."""
+class Pull(NamedTuple):
+    """One pull, as it is gathered; `resource` is `repository:tag` or `repository@digest`."""
+
+    username: str
+    resource: str
+    digest: str
+    project_id: int
+    when: datetime
+
+
+def record_pulls(pulls: Iterable[Pull]) -> None:
+    """Add gathered pulls at once."""
     AuditLog.objects.bulk_create(
         AuditLog(
-            username=username,
+            username=pull.username,
             operation=Operation.PULL,
             resource_type=ResourceType.ARTIFACT,
-            resource=resource[:1024],
-            project_id=project_id,
-            op_time=when,
+            resource=pull.resource[:1024],
+            project_id=pull.project_id,
+            data={"digest": pull.digest},
+            op_time=pull.when,
         )
-        for username, resource, project_id, when in pulls
+        for pull in pulls
     )

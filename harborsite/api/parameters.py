@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from harborsite.errors import Unprocessable
 
 INT64 = 2**63 - 1
-_BOOLEANS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
+_TRUE = frozenset({"true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled"})  # anything else is no
 
 
 def integer(value: str, name: str, *, place: str = "query") -> int:
@@ -35,11 +35,7 @@ def flag(request: Request, name: str, default: bool) -> bool: ...
 def flag(request: Request, name: str, default: None = None) -> bool | None: ...
 def flag(request: Request, name: str, default: bool | None = None) -> bool | None:
     value = request.GET.get(name, "")
-    if not value:
-        return default
-    if value.lower() not in _BOOLEANS:
-        raise Unprocessable(f'{name} in query must be of type bool: "{value[:64]}"')
-    return _BOOLEANS[value.lower()]
+    return value.lower() in _TRUE if value else default
 
 
 def required(request: Request, name: str) -> str:

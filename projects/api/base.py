@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from harborsite.api import parameters
 from harborsite.api.converters import PathNumber
 from harborsite.api.negotiation import JsonOrText
-from harborsite.errors import Denied, Forbidden, MethodNotAllowed, Unauthorized
+from harborsite.errors import Denied, Forbidden, MethodNotAllowed, Unauthorized, Unprocessable
 from harborsite.principal import Principal
 from projects import params
 from projects.errors import ProjectNotFound
@@ -97,12 +97,18 @@ class ApiView(APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         if "Authorization" not in request.headers:
             response[CSRF_HEADER] = get_token(request._request)
+            if response.status_code == Unprocessable.status:
+                response["WWW-Authenticate"] = 'Basic realm="API"'
         if request.method == "HEAD" and isinstance(response, Response):
-            response.data = None
+            response.add_post_render_callback(_drop_content)
         return super().finalize_response(request, response, *args, **kwargs)
 
     def _allowed(self) -> str:
         return ",".join(sorted(self.actions))
+
+
+def _drop_content(response: Any) -> None:
+    response.content = b""
 
 
 class ProjectView(ApiView):

@@ -26,6 +26,7 @@ class ConfigurationsView(ApiView):
             for key, param in sorted(PARAMS.items())
             if not param.secret
         }
+        shape[params.UAA_CLIENT_SECRET.key] = {"value": "", "editable": True}  # its clients look for the key
         return Response(shape | {"scan_all_policy": {}})
 
     def put(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -34,6 +35,11 @@ def render(group: UserGroup) -> dict[str, Any]:
     return without_empty(shape, "ldap_group_dn")
 
 
+def _refused() -> HttpResponse:
+    """Harbor says no more about a group without a name."""
+    return HttpResponse(status=400, content_type="application/json")
+
+
 class UserGroupsView(ApiView):
     actions = {"GET": "user-group:list", "POST": "user-group:create"}
 
@@ -45,10 +51,10 @@ class UserGroupsView(ApiView):
             rows = rows.filter(ldap_group_dn=dn)
         return paged(request, rows, lambda found: [render(group) for group in found])
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         new = body.read(request, Group)
         if not new.group_name and not new.ldap_group_dn:
-            return Response(status=400)
+            return _refused()
         group = groups.create_group(
             name=new.group_name or new.ldap_group_dn, group_type=new.group_type, dn=new.ldap_group_dn, actor=self.who
         )
@@ -61,10 +67,10 @@ class UserGroupView(ApiView):
     def get(self, request: Request, group_id: int) -> Response:
         return Response(render(self._find(group_id)))
 
-    def put(self, request: Request, group_id: int) -> Response:
+    def put(self, request: Request, group_id: int) -> HttpResponse:
         name = body.read(request, Group).group_name
         if not name:
-            return Response(status=400)
+            return _refused()
         groups.rename_group(group=self._find(group_id), name=name, actor=self.who)
         return Response()
 

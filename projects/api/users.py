@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from harborsite.api import body, parameters, query
-from harborsite.api.paging import paged
+from harborsite.api.paging import Page, paged
 from harborsite.api.query import Column, to_flag, to_number, to_time
 from harborsite.api.wire import stamp, without_empty
 from harborsite.errors import BadRequest, Forbidden, NotFound, PreconditionFailed, Unauthorized
@@ -211,7 +211,10 @@ class UserSearchView(ApiView):
     def get(self, request: Request) -> Response:
         name = parameters.required(request, "username")
         rows = _listed().filter(username__icontains=name).order_by(Length("username"), "username")
-        return paged(request, rows, lambda users: [{"user_id": u.pk, "username": u.username} for u in users])
+        page, total = Page.of(request), rows.count()
+        first = rows[: page.size] if page.size > 0 else rows  # every page is the first one: as Harbor has it
+        found = [{"user_id": user.pk, "username": user.username} for user in first]
+        return Response(found, headers=page.headers(request, total))
 
 
 def find(user_id: int) -> User:

@@ -6,8 +6,21 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from registry.models.repository import Repository
+from registry.oci.media_types import INDEXES
 
 DIGEST_LENGTH = len("sha512:") + 128
+
+
+class ArtifactQuerySet(models.QuerySet["Artifact"]):
+    def listed(self) -> ArtifactQuerySet:
+        """What a list of a repository shows: no accessories, and of the parts of an index only tagged ones."""
+        from registry.models.tag import Tag
+
+        parts = ArtifactChild.objects.filter(
+            artifact__repository=models.OuterRef("repository"), digest=models.OuterRef("digest")
+        )
+        tags = Tag.objects.filter(artifact=models.OuterRef("pk"))
+        return self.filter(models.Q(accessory_type=""), ~models.Exists(parts) | models.Exists(tags))
 
 
 class Artifact(models.Model):
@@ -30,6 +43,8 @@ class Artifact(models.Model):
     push_time = models.DateTimeField(_("pushed"))
     pull_time = models.DateTimeField(_("pulled"), null=True, blank=True)
 
+    objects = ArtifactQuerySet.as_manager()
+
     class Meta:
         ordering = ["-push_time", "-id"]
         constraints = [models.UniqueConstraint(fields=["repository", "digest"], name="one_artifact_per_digest")]
@@ -43,6 +58,10 @@ class Artifact(models.Model):
 
     def __str__(self) -> str:
         return f"{self.repository}@{self.digest}"
+
+    @property
+    def is_index(self) -> bool:
+        return self.manifest_media_type in INDEXES
 
     @property
     def is_accessory(self) -> bool:

@@ -20,6 +20,7 @@ from projects.services import quotas
 from registry import signals
 from registry.errors import ReferencedByOthers
 from registry.models import Artifact, ArtifactChild, ArtifactReference, Repository, Tag
+from registry.policies import immutability
 from registry.services import blobs
 
 
@@ -61,6 +62,7 @@ def delete_untagged(*, artifact: Artifact, pushed_before: datetime, actor: Princ
 def delete_repository(*, repository: Repository, actor: Principal | str) -> None:
     """Delete everything in the repository, and the repository."""
     with transaction.atomic():
+        immutability.check_delete(repository=repository, tags=repository.tags.values_list("name", flat=True))
         everything = list(Artifact.objects.filter(repository=repository).defer("manifest"))
         _drop(repository, everything)
         repository_id, project_id = repository.pk, repository.project_id
@@ -109,6 +111,7 @@ def _delete(repository: Repository, doomed: Sequence[Artifact], actor: Principal
     tags: dict[int, list[str]] = {}
     for artifact_id, name in Tag.objects.filter(artifact__in=doomed).values_list("artifact_id", "name"):
         tags.setdefault(artifact_id, []).append(name)
+    immutability.check_delete(repository=repository, tags=(name for names in tags.values() for name in names))
     _drop(repository, doomed)
     for artifact in doomed:
         audit.record(

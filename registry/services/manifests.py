@@ -30,6 +30,7 @@ from registry.models import Artifact, ArtifactChild, ArtifactReference, BlobLink
 from registry.oci import attributes, manifest, media_types
 from registry.oci.digest import SHA256, Digest
 from registry.oci.manifest import Accessory, Manifest, ManifestError, UnsupportedManifestError
+from registry.policies import immutability
 from registry.services import blobs
 from registry.storage import BlobMissingError, store
 
@@ -190,6 +191,7 @@ def _write(
     now = timezone.now()
     accessory = next((found for tag in tags or ("",) if (found := parsed.accessory(tag))), None)
     with transaction.atomic():
+        immutability.check_push(project=project, repository_name=repository_name, tags=tags)
         _hold_links(project, parsed, links)
         repository, _ = Repository.objects.get_or_create(name=repository_name, defaults={"project": project})
         columns = _columns(parsed, accessory, extra_attrs) | {"manifest": raw, "push_time": now}

@@ -45,7 +45,7 @@ class Pulls:
         self._repositories: Counter[int] = Counter()
         self._artifacts: dict[int, datetime] = {}
         self._tags: dict[int, datetime] = {}
-        self._log: list[tuple[str, str, int, datetime]] = []
+        self._log: list[audit.Pull] = []
 
     def note(
         self,
@@ -67,7 +67,7 @@ class Pulls:
             self._artifacts[artifact_id] = now
             if tag_id is not None:
                 self._tags[tag_id] = now
-            self._log.append((username or ANONYMOUS, resource, project_id, now))
+            self._log.append(audit.Pull(username or ANONYMOUS, resource, digest, project_id, now))
             waiting = len(self._log)
         signals.artifact_pulled.send_robust(
             sender=Artifact,
@@ -99,7 +99,7 @@ class Pulls:
         repositories: Counter[int],
         artifacts: dict[int, datetime],
         tags: dict[int, datetime],
-        log: list[tuple[str, str, int, datetime]],
+        log: list[audit.Pull],
     ) -> None:
         with self._lock:
             if len(self._log) + len(log) > _GIVE_UP:
@@ -115,7 +115,7 @@ def _write(
     repositories: Counter[int],
     artifacts: dict[int, datetime],
     tags: dict[int, datetime],
-    log: list[tuple[str, str, int, datetime]],
+    log: list[audit.Pull],
 ) -> None:
     """One transaction; rows are taken in the order of their keys, so that two processes never wait in a circle."""
     with transaction.atomic():

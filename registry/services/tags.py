@@ -18,6 +18,7 @@ from registry import signals
 from registry.errors import RepositoryNotFound, TagExists, TagInvalid
 from registry.models import Artifact, Repository, Tag
 from registry.oci import grammar
+from registry.policies import immutability
 
 
 def names(*, repository_name: str, last: str, limit: int | None) -> tuple[Sequence[str], bool]:
@@ -82,6 +83,7 @@ def delete(*, tag: Tag, actor: Principal | str) -> None:
     """Take the name away; the artifact stays, by digest."""
     repository, digest = tag.repository, tag.artifact.digest
     with transaction.atomic():
+        immutability.check_delete(repository=repository, tags=[tag.name])
         gone, _ = Tag.objects.filter(pk=tag.pk).delete()
         if not gone:
             return

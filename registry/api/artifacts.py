@@ -1,0 +1,242 @@
+"""Artifacts: lists, one, copies, accessories, additions and labels."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q, QuerySet, Window
+from django.db.models.functions import RowNumber
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from harborsite.api import body, parameters, query
+from harborsite.api.paging import paged
+from harborsite.api.query import AllOf, Column, Exact, Fuzzy, Term, to_number, to_time
+from harborsite.errors import BadRequest, NotFound, Unprocessable
+from projects.api.base import ANYONE, ApiView, ProjectView, created, named_project, refuse, require
+from registry import icons
+from registry.api.rendering import Wanted, render_accessory, render_artifacts
+from registry.models import Artifact, ArtifactLabel, Tag
+from registry.models.artifact import ArtifactQuerySet
+from registry.services import additions, copies, deletes, labels
+
+COLUMNS = {
+    "id": Column("pk", to_number),
+    "type": Column("type"),
+    "media_type": Column("media_type"),
+    "manifest_media_type": Column("manifest_media_type"),
+    "artifact_type": Column("artifact_type"),
+    "digest": Column("digest"),
+    "size": Column("size", to_number),
+    "repository_id": Column("repository_id", to_number),
+    "repository_name": Column("repository__name"),
+    "push_time": Column("push_time", to_time),
+    "pull_time": Column("pull_time", to_time),
+}
+ADDITIONS = ("build_history", "values.yaml", "readme.md", "dependencies", "sbom", "license", "files")
+_ROWS = Artifact.objects.select_related("repository").defer("manifest")
+
+
+def find(repository_name: str, reference: str) -> Artifact:
+    """The artifact behind a digest or a tag of the repository of that full name."""
+    if ":" in reference:
+        artifact = _ROWS.filter(repository__name=repository_name, digest=reference).first()
+        mark = "@"
+    else:
+        named = Tag.objects.filter(repository__name=repository_name, name=reference).values("artifact")
+        artifact = _ROWS.filter(pk__in=named).first()
+        mark = ":"
+    if artifact is None:
+        raise NotFound(f"artifact {repository_name[:300]}{mark}{reference[:200]} not found")
+    return artifact
+
+
+class ArtifactBase(ProjectView):
+    """A view of one artifact: `self.artifact` is found when it is asked for."""
+
+    @property
+    def repository_name(self) -> str:
+        return f"{self.project.name}/{self.kwargs['repository_name']}"
+
+    @property
+    def artifact(self) -> Artifact:
+        return find(self.repository_name, self.kwargs["reference"])
+
+
+def filtered(shown: ArtifactQuerySet, request: Request) -> QuerySet[Artifact]:
+    """The artifacts as `q` and `sort` want them, with the keys that only artifacts have."""
+    terms = dict(query.parse(request.GET.get("q", "")))
+    base, tags, labelled = (terms.pop(key, None) for key in ("base", "tags", "labels"))
+    with_parts = isinstance(base, Exact) and base.value == "*"
+    rows: QuerySet[Artifact] = shown.filter(accessory_type="") if with_parts else shown.listed()
+    if tags is not None:
+        rows = _by_tag(rows, tags)
+    if labelled is not None:
+        rows = _by_labels(rows, labelled)
+    rows = query.filtered(rows, terms, COLUMNS)
+    return query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-push_time", "-pk"))
+
+
+def _by_tag(rows: QuerySet[Artifact], term: Term) -> QuerySet[Artifact]:
+    match term:
+        case Exact("*"):
+            return rows.filter(pk__in=Tag.objects.values("artifact"))
+        case Exact("nil"):
+            return rows.filter(tags=None)
+        case Exact(name):
+            return rows.filter(pk__in=Tag.objects.filter(name=name).values("artifact"))
+        case Fuzzy(part):
+            return rows.filter(pk__in=Tag.objects.filter(name__icontains=part).values("artifact"))
+        case _:
+            raise BadRequest('the value of "tags" can only be "*", "nil", exact or fuzzy')
+
+
+def _by_labels(rows: QuerySet[Artifact], term: Term) -> QuerySet[Artifact]:
+    if not isinstance(term, AllOf):
+        raise BadRequest('the value of "labels" can only be an and-list: labels=(1 2)')
+    for value in term.values:
+        labelled = ArtifactLabel.objects.filter(label_id=query.to_number(value))
+        rows = rows.filter(pk__in=labelled.values("artifact"))
+    return rows
+
+
+class ArtifactsView(ArtifactBase):
+    actions = {"GET": "artifact:list", "POST": "artifact:create"}
+
+    def authorise(self, action: str) -> None:
+        """An administrator's list of a project that is not there is empty, and no error."""
+        missing = self.find_project() is None and self.who.is_superuser
+        if missing and self.request.method != "POST":
+            return
+        super().authorise(action)
+
+    def get(self, request: Request, project_name_or_id: str, repository_name: str) -> Response:
+        project = getattr(self, "project", None)
+        rows = _ROWS.filter(repository__name=self.repository_name) if project else _ROWS.none()
+        wanted = Wanted.of(request)
+        return paged(request, filtered(rows, request), lambda found: render_artifacts(found, wanted))
+
+    def post(self, request: Request, project_name_or_id: str, repository_name: str) -> Response:
+        """Copy `from=project/repository:tag` or `…@digest` into this repository."""
+        given = parameters.required(request, "from")
+        name, mark, reference = given.partition("@")
+        if not mark:
+            name, _, reference = given.rpartition(":")
+        source_project = named_project(name.partition("/")[0], by_name=True)
+        if source_project is not None:
+            require(self.who, "artifact:read", source_project)
+        elif not self.who.is_superuser:
+            refuse(self.who, None, name)
+        try:
+            source = find(name, reference)
+        except NotFound:
+            raise BadRequest(f"artifact {given[:300]} not found") from None
+        copies.copy(source=source, project=self.project, repository_name=self.repository_name, actor=self.who)
+        place = f"/api/v2.0/projects/{project_name_or_id}/repositories/{repository_name.replace('/', '%252F')}"
+        return created(f"{place}/artifacts/{reference}")
+
+
+class ProjectArtifactsView(ProjectView):
+    """Artifacts of all repositories of a project, or the newest of each."""
+
+    actions = {"GET": "artifact:list"}
+
+    def get(self, request: Request, project_name_or_id: str) -> Response:
+        rows: QuerySet[Artifact] = filtered(_ROWS.filter(repository__project=self.project), request)
+        if parameters.flag(request, "latest_in_repository", False):
+            rows = _latest(rows, query.parse(request.GET.get("q", "")))
+        wanted = Wanted.of(request)
+        return paged(request, rows, lambda found: render_artifacts(found, wanted))
+
+
+def _latest(rows: QuerySet[Artifact], terms: Mapping[str, Term]) -> QuerySet[Artifact]:
+    if ("media_type" in terms) == ("artifact_type" in terms):
+        raise BadRequest(
+            "either 'media_type' or 'artifact_type' must be specified, but not both, when querying with "
+            "latest_in_repository"
+        )
+    ranked = rows.order_by().annotate(
+        rank=Window(RowNumber(), partition_by="repository", order_by=["-push_time", "-pk"])
+    )
+    return rows.filter(pk__in=ranked.filter(rank=1).values("pk"))
+
+
+class ArtifactView(ArtifactBase):
+    actions = {"GET": "artifact:read", "DELETE": "artifact:delete"}
+
+    def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+        return Response(render_artifacts([self.artifact], Wanted.of(request))[0])
+
+    def delete(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+        deletes.delete_artifact(artifact=self.artifact, actor=self.who)
+        return Response()
+
+
+class AccessoriesView(ArtifactBase):
+    actions = {"GET": "accessory:list"}
+    columns = {**COLUMNS, "type": Column("accessory_type"), "creation_time": Column("push_time", to_time)}
+
+    def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+        subject = self.artifact
+        held = _ROWS.filter(~Q(accessory_type=""), repository=subject.repository_id, subject_digest=subject.digest)
+        rows: QuerySet[Artifact] = query.filtered(held, query.parse(request.GET.get("q", "")), self.columns)
+        rows = query.ordered(rows, request.GET.get("sort", ""), self.columns, ("pk",))
+        return paged(request, rows, lambda found: [render_accessory(each, subject) for each in found])
+
+
+class AdditionView(ArtifactBase):
+    actions = {"GET": "artifact-addition:read"}
+
+    def get(
+        self, request: Request, project_name_or_id: str, repository_name: str, reference: str, addition: str
+    ) -> HttpResponse:
+        name = addition.lower()
+        if name == "vulnerabilities":
+            artifact = self.artifact
+            raise NotFound(f"no scanner registration configured for project: {artifact.repository.project_id}")
+        if name not in ADDITIONS:
+            raise Unprocessable(f"addition in path should be one of [{' '.join(ADDITIONS)}]")
+        content = additions.read(self.artifact, name)
+        return HttpResponse(content, content_type=additions.MEDIA_TYPES[name], headers=_INERT)
+
+
+_INERT = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}  # somebody's upload, not ours
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReference:
+    id: int = 0
+
+
+class ArtifactLabelsView(ArtifactBase):
+    actions = {"POST": "artifact-label:create"}
+
+    def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+        label_id = body.read(request, LabelReference).id
+        labels.add_label(artifact=self.artifact, label_id=label_id, actor=self.who)
+        return Response()
+
+
+class ArtifactLabelView(ArtifactBase):
+    actions = {"DELETE": "artifact-label:delete"}
+
+    def delete(
+        self, request: Request, project_name_or_id: str, repository_name: str, reference: str, label_id: int
+    ) -> Response:
+        labels.remove_label(artifact=self.artifact, label_id=label_id, actor=self.who)
+        return Response()
+
+
+class IconView(ApiView):
+    actions = {"GET": ANYONE}
+
+    def get(self, request: Request, digest: str) -> Response:
+        picture = icons.picture(digest)
+        if picture is None:
+            raise NotFound(f"icon {digest[:100]} not found")
+        shape: dict[str, Any] = {"content-type": "image/png", "content": base64.b64encode(picture).decode()}
+        return Response(shape)

@@ -1,0 +1,188 @@
+"""Artifacts and what belongs to them as the REST API shows them; each kind of thing is loaded once for a page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rest_framework.request import Request
+
+from harborsite.api import parameters
+from harborsite.api.wire import stamp, without_empty
+from projects.api.labels import render as render_label
+from registry import icons
+from registry.models import Artifact, ArtifactChild, ArtifactLabel, Tag
+from registry.policies.immutability import Rules
+from registry.services import additions
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the caller wants to see of each artifact."""
+
+    tags: bool
+    labels: bool
+    accessories: bool
+    immutability: bool
+
+    @classmethod
+    def of(cls, request: Request) -> Wanted:
+        return cls(
+            tags=parameters.flag(request, "with_tag", True),
+            labels=parameters.flag(request, "with_label", False),
+            accessories=parameters.flag(request, "with_accessory", True),
+            immutability=parameters.flag(request, "with_immutable_status", False),
+        )
+
+
+def render_tag(tag: Tag, *, immutable: bool = False) -> dict[str, Any]:
+    return {
+        "id": tag.pk,
+        "repository_id": tag.repository_id,
+        "artifact_id": tag.artifact_id,
+        "name": tag.name,
+        "push_time": stamp(tag.push_time),
+        "pull_time": stamp(tag.pull_time),
+        "immutable": immutable,
+    }
+
+
+def render_accessory(accessory: Artifact, subject: Artifact) -> dict[str, Any]:
+    return {
+        "id": accessory.pk,
+        "artifact_id": accessory.pk,
+        "subject_artifact_id": subject.pk,
+        "subject_artifact_digest": subject.digest,
+        "subject_artifact_repo": subject.repository.name,
+        "size": accessory.size,
+        "digest": accessory.digest,
+        "type": accessory.accessory_type,
+        "icon": icons.of_accessory(accessory.accessory_type),
+        "creation_time": stamp(accessory.push_time),
+    }
+
+
+def render_artifacts(artifacts: Sequence[Artifact], wanted: Wanted) -> list[dict[str, Any]]:
+    """The artifacts of a page, with their repositories loaded; a fixed number of queries."""
+    tags = _tags(artifacts, wanted) if wanted.tags else {}
+    labels = _labels(artifacts) if wanted.labels else {}
+    accessories = _accessories(artifacts) if wanted.accessories else {}
+    references = _references([artifact for artifact in artifacts if artifact.is_index])
+    return [
+        {
+            **_core(artifact),
+            "tags": tags.get(artifact.pk),
+            "labels": labels.get(artifact.pk),
+            "accessories": accessories.get(artifact.pk),
+            "references": references.get(artifact.pk),
+        }
+        for artifact in artifacts
+    ]
+
+
+def _core(artifact: Artifact) -> dict[str, Any]:
+    repository = artifact.repository
+    shape = {
+        "id": artifact.pk,
+        "type": artifact.type,
+        "media_type": artifact.media_type,
+        "manifest_media_type": artifact.manifest_media_type,
+        "artifact_type": artifact.artifact_type,
+        "project_id": repository.project_id,
+        "repository_id": repository.pk,
+        "repository_name": repository.name,
+        "digest": artifact.digest,
+        "size": artifact.size,
+        "icon": icons.of_type(artifact.type),
+        "push_time": stamp(artifact.push_time),
+        "pull_time": stamp(artifact.pull_time),
+        "extra_attrs": artifact.extra_attrs,
+        "annotations": artifact.annotations,
+        "addition_links": _links(artifact),
+    }
+    return without_empty(shape, "artifact_type", "extra_attrs", "annotations", "addition_links")
+
+
+def _links(artifact: Artifact) -> dict[str, dict[str, Any]]:
+    project, _, rest = artifact.repository.name.partition("/")
+    place = f"/api/v2.0/projects/{project}/repositories/{rest.replace('/', '%252F')}/artifacts/{artifact.digest}"
+    return {name: {"href": f"{place}/additions/{name}", "absolute": False} for name in additions.names(artifact)}
+
+
+def _grouped(pairs: Iterable[tuple[int, Any]]) -> dict[int, list[Any]]:
+    groups: dict[int, list[Any]] = defaultdict(list)
+    for key, value in pairs:
+        groups[key].append(value)
+    return groups
+
+
+def _tags(artifacts: Sequence[Artifact], wanted: Wanted) -> Mapping[int, list[Any]]:
+    rules: dict[int, Rules] = {}
+    names = {artifact.pk: artifact.repository for artifact in artifacts}
+    if wanted.immutability:
+        rules = {project: Rules(project) for project in {repository.project_id for repository in names.values()}}
+
+    def immutable(tag: Tag) -> bool:
+        repository = names[tag.artifact_id]
+        return bool(rules) and rules[repository.project_id].cover(repository.name, tag.name)
+
+    rows = Tag.objects.filter(artifact__in=list(names)).order_by("-push_time", "-pk")
+    return _grouped((tag.artifact_id, render_tag(tag, immutable=immutable(tag))) for tag in rows)
+
+
+def _labels(artifacts: Sequence[Artifact]) -> Mapping[int, list[Any]]:
+    rows = ArtifactLabel.objects.filter(artifact__in=artifacts).select_related("label").order_by("pk")
+    return _grouped((row.artifact_id, render_label(row.label)) for row in rows)
+
+
+def _accessories(artifacts: Sequence[Artifact]) -> Mapping[int, list[Any]]:
+    subjects = {(artifact.repository_id, artifact.digest): artifact for artifact in artifacts}
+    rows = (
+        Artifact.objects.filter(
+            repository__in={artifact.repository_id for artifact in artifacts},
+            subject_digest__in={artifact.digest for artifact in artifacts},
+        )
+        .exclude(accessory_type="")
+        .defer("manifest")
+        .order_by("pk")
+    )
+    found = [(subjects.get((row.repository_id, row.subject_digest)), row) for row in rows]
+    return _grouped((subject.pk, render_accessory(row, subject)) for subject, row in found if subject)
+
+
+def _references(indexes: Sequence[Artifact]) -> Mapping[int, list[Any]]:
+    if not indexes:
+        return {}
+    repositories = {index.pk: index.repository_id for index in indexes}
+    children = list(ArtifactChild.objects.filter(artifact__in=indexes).order_by("artifact", "position"))
+    rows = Artifact.objects.filter(
+        repository__in=set(repositories.values()), digest__in={child.digest for child in children}
+    )
+    present = {(repository, digest): pk for pk, repository, digest in rows.values_list("pk", "repository", "digest")}
+    return _grouped(
+        (child.artifact_id, _reference(child, present.get((repositories[child.artifact_id], child.digest), 0)))
+        for child in children
+    )
+
+
+def _reference(child: ArtifactChild, child_id: int) -> dict[str, Any]:
+    platform = child.platform or {}
+    shape = {
+        "parent_id": child.artifact_id,
+        "child_id": child_id,
+        "child_digest": child.digest,
+        "platform": {
+            "architecture": platform.get("architecture", ""),
+            "os": platform.get("os", ""),
+            "OsFeatures": platform.get("os.features") or None,
+            **{key: platform[name] for name, key in _PLATFORM.items() if platform.get(name)},
+        },
+        "urls": child.urls or None,
+        "annotations": child.annotations,
+    }
+    return without_empty(shape, "annotations")
+
+
+_PLATFORM = {"os.version": "'os.version'", "variant": "variant"}

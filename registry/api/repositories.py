@@ -1,0 +1,110 @@
+"""Repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from harborsite.api import body, query
+from harborsite.api.paging import paged
+from harborsite.api.query import Column, Exact, to_number, to_time
+from harborsite.api.wire import escaped, stamp, without_empty
+from projects.api.base import ANYONE, ApiView, ProjectView
+from registry.errors import RepositoryNotFound
+from registry.models import Artifact, BlobLink, Repository
+from registry.services import deletes, repositories
+
+COLUMNS = {
+    "id": Column("pk", to_number),
+    "repository_id": Column("pk", to_number),
+    "name": Column("name"),
+    "project_id": Column("project_id", to_number),
+    "description": Column("description"),
+    "pull_count": Column("pull_count", to_number),
+    "creation_time": Column("creation_time", to_time),
+    "update_time": Column("update_time", to_time),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    description: str = ""
+
+
+def artifact_counts(found: Sequence[Repository]) -> Mapping[int, int]:
+    rows = Artifact.objects.listed().filter(repository__in=found).order_by()
+    return dict(rows.values_list("repository").annotate(count=Count("pk")))
+
+
+def render(found: Sequence[Repository]) -> list[dict[str, Any]]:
+    counts = artifact_counts(found)
+    return [
+        without_empty(
+            {
+                "id": repository.pk,
+                "project_id": repository.project_id,
+                "name": repository.name,
+                "description": escaped(repository.description),
+                "artifact_count": counts.get(repository.pk, 0),
+                "pull_count": repository.pull_count,
+                "creation_time": stamp(repository.creation_time),
+                "update_time": stamp(repository.update_time),
+            },
+            "description",
+        )
+        for repository in found
+    ]
+
+
+def _page(request: Request, rows: QuerySet[Repository]) -> Response:
+    terms = query.parse(request.GET.get("q", ""))
+    if isinstance(term := terms.get("blob_digest"), Exact):
+        rows = rows.filter(name__in=BlobLink.objects.filter(blob__digest=term.value).values("repository_name"))
+    rows = query.filtered(rows, terms, COLUMNS)
+    rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-creation_time", "-pk"))
+    return paged(request, rows, render)
+
+
+class AllRepositoriesView(ApiView):
+    """Those of every project that the caller may see."""
+
+    actions = {"GET": ANYONE}
+
+    def get(self, request: Request) -> Response:
+        return _page(request, Repository.objects.visible_to(self.who))
+
+
+class RepositoriesView(ProjectView):
+    actions = {"GET": "repository:list"}
+
+    def get(self, request: Request, project_name_or_id: str) -> Response:
+        return _page(request, Repository.objects.filter(project=self.project))
+
+
+class RepositoryView(ProjectView):
+    actions = {"GET": "repository:read", "PUT": "repository:update", "DELETE": "repository:delete"}
+
+    def get(self, request: Request, project_name_or_id: str, repository_name: str) -> Response:
+        return Response(render([self._find(repository_name)])[0])
+
+    def put(self, request: Request, project_name_or_id: str, repository_name: str) -> Response:
+        repository = self._find(repository_name)
+        description = body.read(request, Description).description
+        repositories.describe(repository=repository, description=description, actor=self.who)
+        return Response()
+
+    def delete(self, request: Request, project_name_or_id: str, repository_name: str) -> Response:
+        deletes.delete_repository(repository=self._find(repository_name), actor=self.who)
+        return Response()
+
+    def _find(self, name: str) -> Repository:
+        full = f"{self.project.name}/{name}"
+        repository = Repository.objects.select_related("project").filter(project=self.project, name=full).first()
+        if repository is None:
+            raise RepositoryNotFound(f"repository {full[:300]} not found")
+        return repository

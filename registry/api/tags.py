@@ -1,0 +1,69 @@
+"""Tags of an artifact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from harborsite.api import body, parameters, query
+from harborsite.api.paging import paged
+from harborsite.api.query import Column, to_number, to_time
+from harborsite.errors import BadRequest
+from registry.api.artifacts import ArtifactBase
+from registry.api.rendering import render_tag
+from registry.errors import TagNotFound
+from registry.models import Tag
+from registry.oci import grammar
+from registry.policies.immutability import Rules
+from registry.services import tags
+
+COLUMNS = {
+    "id": Column("pk", to_number),
+    "name": Column("name"),
+    "push_time": Column("push_time", to_time),
+    "pull_time": Column("pull_time", to_time),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewTag:
+    name: str
+
+
+class TagsView(ArtifactBase):
+    actions = {"GET": "tag:list", "POST": "tag:create"}
+
+    def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+        rows = query.filtered(
+            Tag.objects.filter(artifact=self.artifact), query.parse(request.GET.get("q", "")), COLUMNS
+        )
+        rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-push_time", "-pk"))
+        rules = Rules(self.project.pk) if parameters.flag(request, "with_immutable_status", False) else None
+
+        def immutable(tag: Tag) -> bool:
+            return rules is not None and rules.cover(self.repository_name, tag.name)
+
+        return paged(request, rows, lambda found: [render_tag(tag, immutable=immutable(tag)) for tag in found])
+
+    def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+        name = body.read(request, NewTag).name
+        if not grammar.is_tag(name):
+            raise BadRequest(f"bad request: invalid tag name: {name[:200]}")
+        tags.create(artifact=self.artifact, name=name, actor=self.who)
+        return Response(status=201)
+
+
+class TagView(ArtifactBase):
+    actions = {"DELETE": "tag:delete"}
+
+    def delete(
+        self, request: Request, project_name_or_id: str, repository_name: str, reference: str, tag_name: str
+    ) -> Response:
+        artifact = self.artifact
+        tag = Tag.objects.select_related("repository", "artifact").filter(artifact=artifact, name=tag_name).first()
+        if tag is None:
+            raise TagNotFound(f"tag {tag_name[:200]} attached to artifact {artifact.pk} not found")
+        tags.delete(tag=tag, actor=self.who)
+        return Response()
