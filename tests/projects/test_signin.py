@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.contrib.auth import authenticate
@@ -16,6 +16,7 @@ from projects import params
 from projects.identity import DefaultPasswordRefused, client_address, sign_in, signin
 from projects.identity.memory import Remembered
 from projects.models import Project, Robot, User
+from projects.permissions import Role, can
 from tests.factories import PASSWORD, basic, error_code, grant, make_robot, make_user
 
 LOOPBACK, ELSEWHERE = "127.0.0.1", "192.0.2.7"
@@ -200,6 +201,14 @@ def test_what_is_remembered_gives_the_rights_of_now(bob: User) -> None:
     again = enter("bob")
     assert again is not None
     assert again.is_superuser
+
+
+def test_what_is_remembered_has_the_roles_of_now(library: Project, bob: User) -> None:
+    for role, may in ((Role.DEVELOPER, True), (Role.GUEST, False), (Role.MAINTAINER, True)):
+        library.members.filter(user=bob).update(role=role)
+        assert can(cast("User", enter("bob")), "repository:push", library) is may
+    library.members.filter(user=bob).delete()
+    assert not can(cast("User", enter("bob")), "repository:pull", library)
 
 
 @pytest.mark.parametrize("change", ["secret", "disable", "expires_at", "delete", "prefix"])
