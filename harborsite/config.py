@@ -110,6 +110,11 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _(message: str) -> str:
+    """Marks a text for the catalogue; translated where it is shown, as there is no Django here."""
+    return message
+
+
 _PORT = _integer(1, 65535)
 
 
@@ -122,54 +127,73 @@ class Config:
     """All keys of harbor.cfg with their defaults; paths are absolute."""
 
     source: Path  # the file that was read
-    hostname: str = _key("localhost", _hostname, "Name or address under which clients reach the server.")
-    ui_url_protocol: str = _key("http", _one_of("http", "https"), "How the portal and the registry are reached.")
-    http_port: int = _key(8080, _PORT, "Port for http.")
-    https_port: int = _key(8443, _PORT, "Port for https.")
-    bind: str = _key("", _text, "Address to listen on; empty means all.")
-    data_volume: Path = _key(Path("data"), Path, "Directory of everything that is kept.")
-    harbor_admin_password: str = _key("Harbor12345", _required, "First password of the administrator.")
-    db_password: str = _key("", _text, "Password of the MySQL/MariaDB user.")
-    max_job_workers: int = _key(3, _integer(1, 64), "How many jobs run at the same time.")
-    customize_crt: bool = _key(True, _switch, "Whether prepare makes the token key and root certificate.")
-    ssl_cert: Path | None = _key(None, Path, "Server certificate, for https.")
-    ssl_cert_key: Path | None = _key(None, Path, "Private key of the server certificate.")
+    hostname: str = _key("localhost", _hostname, _("Name or address under which clients reach the server."))
+    ui_url_protocol: str = _key(
+        "http", _one_of("http", "https"), _("http or https: how the portal and the registry are reached.")
+    )
+    http_port: int = _key(8080, _PORT, _("Port with http."))
+    https_port: int = _key(8443, _PORT, _("Port with https."))
+    bind: str = _key("", _text, _("Address to listen on; empty means all."))
+    data_volume: Path = _key(
+        Path("data"), Path, _("Directory of everything that is kept: database, blobs, keys, logs.")
+    )
+    harbor_admin_password: str = _key(
+        "Harbor12345",
+        _required,
+        _("First password of the administrator. It works from this machine alone until it has been changed."),
+    )
+    db_password: str = _key("", _text, _("Password of the MySQL/MariaDB user."))
+    max_job_workers: int = _key(3, _integer(1, 64), _("How many jobs run at the same time."))
+    customize_crt: bool = _key(
+        True,
+        _switch,
+        _(
+            "Whether prepare makes the key and certificate that sign tokens. "
+            "If off, put private_key.pem and root.crt into data_volume/secret."
+        ),
+    )
+    ssl_cert: Path | None = _key(None, Path, _("Server certificate, for https."))
+    ssl_cert_key: Path | None = _key(None, Path, _("Private key of the server certificate."))
     secretkey_path: Path = _key(
-        Path("data/secret"), Path, "Directory of the key that encrypts the passwords of remote registries."
+        Path("data/secret"), Path, _("Directory of the key that encrypts the passwords of remote registries.")
     )
     auth_mode: str = _key(
-        "db_auth", _one_of("db_auth", "ldap_auth"), "Where users come from at first; later set in the portal."
+        "db_auth", _one_of("db_auth", "ldap_auth"), _("db_auth or ldap_auth: where users come from at first.")
     )
-    ldap_url: str = _key("", _url("ldap", "ldaps"), "LDAP server, ldap://host:389 or ldaps://host:636.")
-    ldap_searchdn: str = _key("", _text, "DN that may search the directory.")
-    ldap_search_pwd: str = _key("", _text, "Password of ldap_searchdn.")
-    ldap_basedn: str = _key("", _text, "Where the search for a user starts.")
-    ldap_filter: str = _key("", _text, "Further filter for users.")
-    ldap_uid: str = _key("cn", _required, "Attribute that holds the user name.")
-    ldap_scope: int = _key(2, _integer(0, 2), "0 base, 1 one level, 2 subtree.")
-    ldap_timeout: int = _key(5, _integer(1, 300), "Seconds to wait for the directory.")
-    ldap_verify_cert: bool = _key(True, _switch, "Whether the directory's certificate is checked.")
-    self_registration: bool = _key(False, _switch, "Whether visitors may sign up by themselves.")
-    token_expiration: int = _key(30, _integer(1, 9999999999), "Minutes that a registry token lives.")
-    project_creation_restriction: str = _key("everyone", _one_of("everyone", "adminonly"), "Who may create projects.")
-    email_identity: str = _key("", _text, "Identity for the mail server.")
-    email_server: str = _key("", _text, "Mail server.")
-    email_server_port: int = _key(25, _PORT, "Port of the mail server.")
-    email_username: str = _key("", _text, "User name at the mail server.")
-    email_password: str = _key("", _text, "Password at the mail server.")
-    email_from: str = _key("", _text, "Sender of mails.")
-    email_ssl: bool = _key(False, _switch, "Whether the mail server speaks TLS.")
-    database: Database = _key(Database("sqlite"), _database, "sqlite, or mysql://user@host:port/name.")
-    storage: str = _key("filesystem", _storage, "Where blobs are kept.")
-    redis_url: str = _key("", _url("redis", "rediss"), "Redis for the job queue; empty means the database.")
-    syslog_url: str = _key("", _url("udp", "tcp"), "Where the audit log is forwarded to.")
-    workers: int = _key(0, _integer(0, 64), "Web processes; 0 chooses.")
-    threads: int = _key(0, _integer(0, 256), "Threads of a web process; 0 chooses.")
-    default_project: str = _key("library", _text, "Project of one-part image names; empty refuses them.")
+    ldap_url: str = _key("", _url("ldap", "ldaps"), _("LDAP server, ldap://host:389 or ldaps://host:636."))
+    ldap_searchdn: str = _key("", _text, _("DN that may search the directory."))
+    ldap_search_pwd: str = _key("", _text, _("Password of ldap_searchdn."))
+    ldap_basedn: str = _key("", _text, _("Where the search for a user starts."))
+    ldap_filter: str = _key("", _text, _("Further filter for users."))
+    ldap_uid: str = _key("cn", _required, _("Attribute that holds the user name."))
+    ldap_scope: int = _key(2, _integer(0, 2), _("0 base, 1 one level, 2 subtree."))
+    ldap_timeout: int = _key(5, _integer(1, 300), _("Seconds to wait for the directory."))
+    ldap_verify_cert: bool = _key(True, _switch, _("Whether the directory's certificate is checked."))
+    self_registration: bool = _key(False, _switch, _("Whether visitors may sign up by themselves, at first."))
+    token_expiration: int = _key(30, _integer(1, 9999999999), _("Minutes that a registry token lives, at first."))
+    project_creation_restriction: str = _key(
+        "everyone", _one_of("everyone", "adminonly"), _("everyone or adminonly: who may create projects, at first.")
+    )
+    email_identity: str = _key("", _text, _("Identity for the mail server."))
+    email_server: str = _key("", _text, _("Mail server."))
+    email_server_port: int = _key(25, _PORT, _("Port of the mail server."))
+    email_username: str = _key("", _text, _("User name at the mail server."))
+    email_password: str = _key("", _text, _("Password at the mail server."))
+    email_from: str = _key("", _text, _("Sender of mails."))
+    email_ssl: bool = _key(False, _switch, _("Whether the mail server speaks TLS."))
+    database: Database = _key(Database("sqlite"), _database, _("sqlite, or mysql://user@host:port/name."))
+    storage: str = _key("filesystem", _storage, _("Where blobs are kept: filesystem, that is data_volume."))
+    redis_url: str = _key("", _url("redis", "rediss"), _("Redis for the job queue; empty means the database."))
+    syslog_url: str = _key(
+        "", _url("udp", "tcp"), _("Where the audit log is forwarded to, udp://host:port or tcp://host:port.")
+    )
+    workers: int = _key(0, _integer(0, 64), _("Web processes; 0 means two."))
+    threads: int = _key(0, _integer(0, 256), _("Threads of a web process; 0 means sixteen."))
+    default_project: str = _key("library", _text, _("Project of one-part image names; empty refuses them."))
     allowed_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _key(
         _networks("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7"),
         _networks,
-        "Non-public networks that the server itself may call.",
+        _("Networks that are not public and that the server itself may call; loopback must be named."),
     )
 
     @property

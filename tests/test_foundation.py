@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harborsite import config
+from harborsite.setup import configdocs
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -66,3 +67,8 @@ def test_an_old_harbor_file_is_read(tmp_path: Path) -> None:
     """Keys of Harbor 1.2 that mean nothing here do no harm."""
     text = "hostname = reg.example\nadmiral_url = NA\nlog_rotate_count = 50\nself_registration = on\nssl_cert = /x\n"
     assert config.load(written(tmp_path, text), {}).self_registration is True
+
+
+def test_the_pages_on_the_configuration_are_current() -> None:
+    """`manage.py configdocs` writes them anew."""
+    assert configdocs.out_of_date() == []
