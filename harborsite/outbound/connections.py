@@ -1,0 +1,124 @@
+"""HTTP connections to checked addresses, kept for the next request to the same origin."""
+
+from __future__ import annotations
+
+import http.client
+import select
+import socket
+import ssl
+import threading
+from collections import defaultdict
+
+from django.utils.translation import gettext as _
+
+from harborsite.outbound.addresses import resolve
+from harborsite.outbound.errors import CertificateRefused, OutboundError, Unreachable
+from harborsite.outbound.trust import Origin
+
+CONNECT_SECONDS = 10.0
+_KEPT = 16  # idle connections of one origin
+
+
+class Connection(http.client.HTTPConnection):
+    """A connection to one of the addresses that were checked for its origin; `fresh` until it was kept once."""
+
+    def __init__(self, origin: Origin, *, context: ssl.SSLContext | None, timeout: float) -> None:
+        super().__init__(origin.host, origin.port, timeout=timeout)
+        self.origin = origin
+        self.fresh = True
+        self._context = context
+
+    def connect(self) -> None:
+        raw = self._reach()
+        raw.settimeout(self.timeout)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = self._secure(raw) if self._context else raw
+
+    def is_dead(self) -> bool:
+        """Whether the other side has hung up since the last answer: an idle socket has nothing to read."""
+        if self.sock is None:
+            return True
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _reach(self) -> socket.socket:
+        reason: OSError | None = None
+        for endpoint in resolve(self.origin.host, self.origin.port):
+            raw = socket.socket(endpoint.family, socket.SOCK_STREAM)
+            raw.settimeout(CONNECT_SECONDS)
+            try:
+                raw.connect(endpoint.sockaddr)
+            except OSError as error:
+                reason = error
+                raw.close()
+            else:
+                return raw
+        where = self.origin.authority
+        raise Unreachable(_("{host} cannot be reached: {reason}").format(host=where, reason=reason)) from None
+
+    def _secure(self, raw: socket.socket) -> socket.socket:
+        assert self._context is not None  # noqa: S101 - for the type checker
+        where = self.origin.authority
+        try:
+            return self._context.wrap_socket(raw, server_hostname=self.origin.host)
+        except ssl.SSLCertVerificationError as error:
+            raw.close()
+            message = _("the certificate of {host} cannot be trusted: {reason}")
+            raise CertificateRefused(message.format(host=where, reason=error.verify_message)) from None
+        except (OSError, ValueError) as error:
+            raw.close()
+            message = _("no TLS connection to {host}: {reason}")
+            raise Unreachable(message.format(host=where, reason=error)) from None
+
+
+class Pool:
+    """The idle connections of one client; safe for threads."""
+
+    def __init__(self, *, verify: bool, ca_certificate: str, timeout: float) -> None:
+        self._context = _tls_context(verify=verify, ca_certificate=ca_certificate)
+        self._timeout = timeout
+        self._idle: dict[Origin, list[Connection]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def take(self, origin: Origin) -> Connection:
+        """An idle connection, or a new one that connects with its first request."""
+        while True:
+            with self._lock:
+                idle = self._idle[origin]
+                kept = idle.pop() if idle else None
+            if kept is None:
+                return self.fresh(origin)
+            if not kept.is_dead():
+                return kept
+            kept.close()
+
+    def fresh(self, origin: Origin) -> Connection:
+        return Connection(origin, context=self._context if origin.scheme == "https" else None, timeout=self._timeout)
+
+    def give_back(self, connection: Connection) -> None:
+        connection.fresh = False
+        with self._lock:
+            idle = self._idle[connection.origin]
+            if connection.sock is not None and len(idle) < _KEPT:
+                idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        with self._lock:
+            for idle in self._idle.values():
+                for connection in idle:
+                    connection.close()
+            self._idle.clear()
+
+
+def _tls_context(*, verify: bool, ca_certificate: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cadata=ca_certificate or None)
+    except (ssl.SSLError, ValueError):
+        raise OutboundError(_("the CA certificate is not a PEM certificate")) from None
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
