@@ -11,6 +11,8 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +21,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from harborsite.setup import logfile
-from tests.services import LOOPBACK, ROOT, Site, own_database
+from tests import images
+from tests.factories import basic
+from tests.services import LOOPBACK, ROOT, Site, harborsite, own_database
 
 PASSWORD = "Secret12345"
 
@@ -253,6 +257,35 @@ def test_the_log_is_cut_when_it_is_large_and_a_few_old_ones_stay(tmp_path: Path)
         *(f"{log.name}.{n}" for n in range(1, 6)),
     ]
     assert (tmp_path / f"{log.name}.1").read_text() == "7" * 20
+
+
+# --- gc ---------------------------------------------------------------------------------------------------
+
+
+def test_garbage_is_collected_from_the_shell_while_the_server_runs() -> None:
+    """A blob that no image needs stays during the grace, is named by a dry run, and goes by a real one."""
+    with harborsite() as site:
+        data = b"of no use"
+        digest = images.digest_of(data)
+        post = f"library/leftover/blobs/uploads/?digest={digest}"
+        assert ask(site, "POST", post, data) == 201
+        assert json.loads(site.manage("gc", "--json"))["blobs"] == 0
+        assert json.loads(site.manage("gc", "--grace", "0", "--dry-run", "--json"))["blobs"] == 1
+        assert ask(site, "HEAD", f"library/leftover/blobs/{digest}") == 200
+        assert f"blob {digest}" in site.manage("gc", "--grace", "0", "--delete-untagged")
+        assert ask(site, "HEAD", f"library/leftover/blobs/{digest}") == 404
+
+
+def ask(site: Site, method: str, path: str, data: bytes | None = None) -> int:
+    """The status of a registry request of the administrator."""
+    headers = {"Authorization": basic("admin", Site.password), "Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(f"{site.url}/v2/{path}", data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
 
 
 # --- install.sh -------------------------------------------------------------------------------------------
