@@ -86,6 +86,9 @@ def make_registry() -> User:
     make_artifact(make_repository(library, "hello-world", pull_count=4812), "latest", size=13_256, days=3)
     make_index(make_repository(library, "alpine", pull_count=93_120), "3.22", "3", "latest")
     _fill_shop(shop, people)
+    for days, project in enumerate(Project.objects.order_by("-pk")):
+        made = timezone.now() - timedelta(days=17 * days + 2, hours=5 * days)
+        Project.objects.filter(pk=project.pk).update(creation_time=made)
     return admin
 
 

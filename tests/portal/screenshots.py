@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +44,8 @@ def running_server() -> Iterator[str]:
         os.environ["HARBOR_CFG"] = str(file)
         os.environ["DJANGO_SETTINGS_MODULE"] = "harborsite.settings"
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # playwright keeps an event loop in this thread
-        (Path(home) / "data" / "database").mkdir(parents=True)
+        for part in ("database", "static"):
+            (Path(home) / "data" / part).mkdir(parents=True)
         import django
 
         django.setup()
@@ -96,6 +98,22 @@ def take(
         context.close()
 
 
+READMES = {"projects": PAGES["projects"], "artifacts": PAGES["artifacts"]}
+
+
+def take_for_readmes(browser: Browser, address: str, target: Path) -> None:
+    """`portal-<page>.png` in English and `portal-<page>-zh.png` in Chinese."""
+    for language, ending in (("en", ""), ("zh-hans", "-zh")):
+        context = browser.new_context(viewport={"width": 1200, "height": 640}, locale=language.replace("hans", "CN"))
+        context.add_cookies([{"name": "django_language", "value": language, "url": address}])
+        page = context.new_page()
+        sign_in(page, address, "admin")
+        for name, path in READMES.items():
+            page.goto(address + path)
+            page.screenshot(path=target / f"portal-{name}{ending}.png")
+        context.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
@@ -107,11 +125,17 @@ def main() -> None:
 
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
-                executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
             )
-            looks = [("en", 1440, "light"), ("zh-hans", 390, "dark")]
-            take(browser, address, arguments.directory, PAGES, looks)
+            if arguments.all:
+                looks = [(tongue, width, theme) for tongue, width in _SIZES for theme in ("light", "dark")]
+                take(browser, address, arguments.directory, PAGES, looks)
+            else:
+                take_for_readmes(browser, address, arguments.directory)
             browser.close()
+
+
+_SIZES = (("en", 1440), ("zh-hans", 1440), ("en", 390), ("zh-hans", 390))
 
 
 if __name__ == "__main__":
