@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -19,18 +20,37 @@ from django.views.decorators.http import require_POST
 
 from harborsite.errors import AppError
 from harborsite.portal.forms import OwnPasswordForm, ProfileForm, SignInForm
-from harborsite.portal.scope import signed_in
+from harborsite.portal.scope import posted, signed_in
+from projects import params
 from projects.identity.signin import DEFAULT_PASSWORD
 from projects.models import User
 from projects.models.user import ADMIN_ID
 from projects.services import accounts, preferences
 
 _MUST_CHANGE = "must_change_password"
+_SEEN = "seen"
+_NOTED_EVERY = 60  # seconds; a row is written each time
 
 
 def must_change_password(request: HttpRequest) -> bool:
     """Whether the person signed in with the default password and has not changed it yet."""
     return bool(request.session.get(_MUST_CHANGE)) and request.user.is_authenticated
+
+
+def end_if_idle(request: HttpRequest) -> None:
+    """End a session in which nothing was asked for longer than the setting allows; note that something was.
+
+    Requests that a page makes by itself (htmx polling marks them) do not count as somebody being there.
+    """
+    if not request.user.is_authenticated:
+        return
+    now, limit = int(time.time()), params.get(params.SESSION_TIMEOUT) * 60
+    seen = int(request.session.get(_SEEN, now))
+    if now - seen > limit:
+        logout(request)
+    elif _SEEN not in request.session or (now - seen >= _NOTED_EVERY and "X-Background" not in request.headers):
+        request.session[_SEEN] = now
+        request.session.set_expiry(limit)
 
 
 class SignInView(LoginView):
@@ -86,7 +106,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
 def change_password(request: HttpRequest) -> HttpResponse:
     """Change one's own password; the session goes on, all others of the account end."""
     user = signed_in(request)
-    form = OwnPasswordForm(request.POST or None)
+    form = OwnPasswordForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             accounts.change_password(
@@ -112,7 +132,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     """One's own name and e-mail address."""
     user = signed_in(request)
     initial = {"email": user.email or "", "realname": user.realname, "comment": user.comment}
-    form = ProfileForm(request.POST or None, initial=initial)
+    form = ProfileForm(posted(request), initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             accounts.update_profile(user=user, actor=user, **form.cleaned_data)

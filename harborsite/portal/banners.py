@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from harborsite.portal import account
@@ -13,7 +16,7 @@ from projects import params
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """One notice; `level` is info, warning or danger."""
+    """One notice; `level` is success, info, warning or danger."""
 
     level: str
     text: str
@@ -34,6 +37,35 @@ def for_request(request: HttpRequest) -> list[Banner]:
         )
     if params.get(params.READ_ONLY):
         banners.append(Banner("warning", _("The registry is read-only: pulls work, pushes and deletions are refused.")))
-    if message := params.get(params.BANNER_MESSAGE):
-        banners.append(Banner("info", message))
+    if notice := _announced(params.get(params.BANNER_MESSAGE)):
+        banners.append(notice)
     return banners
+
+
+def packed(message: str) -> str:
+    """`message` as Harbor keeps it in the setting: JSON with its level; empty for no banner."""
+    return json.dumps({"message": message, "type": "info", "closable": False}) if message else ""
+
+
+def text(setting: str) -> str:
+    """The message in the setting, whether it came from here, from Harbor's portal or as bare text."""
+    return str(_unpacked(setting).get("message", ""))
+
+
+def _unpacked(setting: str) -> dict[str, Any]:
+    try:
+        found = json.loads(setting)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"message": setting}
+
+
+def _announced(setting: str) -> Banner | None:
+    """The administrators' own banner, within its dates if it has any."""
+    kept = _unpacked(setting)
+    today = timezone.now().date().isoformat()
+    first, last = (str(kept.get(key) or "")[:10] for key in ("fromDate", "toDate"))
+    if not kept.get("message") or (first and today < first) or (last and today > last):
+        return None
+    level = kept.get("type")
+    return Banner(level if level in {"success", "warning", "danger"} else "info", str(kept["message"]))

@@ -18,7 +18,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _page(request, 403, _("Not allowed"), _("Your role does not allow this."))
+    return _page(request, 403, _("Not allowed"), str(exception) or _("Your role does not allow this."))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -26,7 +26,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """One tab of a project: what it is called, which view it opens and which action the role must hold."""
+    """One tab of a project: which view it opens, what it is called and which action opens it."""
 
     view: str
     label: _StrOrPromise
@@ -37,7 +37,18 @@ TABS = (
     Tab("summary", _("Summary"), "project:read"),
     Tab("repositories", _("Repositories"), "repository:list"),
     Tab("members", _("Members"), "member:list"),
+    Tab("project_labels", _("Labels"), "label:create"),
+    Tab("project_robots", _("Robot accounts"), "robot:list"),
     Tab("project_logs", _("Logs"), "log:list"),
+    Tab("project_configuration", _("Configuration"), "project:update"),
+)
+
+ADMINISTRATION = (
+    ("users", _("Users")),
+    ("robots", _("Robot accounts")),
+    ("labels", _("Labels")),
+    ("quotas", _("Project quotas")),
+    ("settings", _("System settings")),
 )
 
 
@@ -56,7 +67,9 @@ def main_menu(request: HttpRequest) -> list[Link]:
 
 def administration_menu(request: HttpRequest) -> list[Link]:
     """What administrators find there as well."""
-    return [_entry(request, _("Users"), "users")] if visitor(request).is_superuser else []
+    if not visitor(request).is_superuser:
+        return []
+    return [_entry(request, label, view) for view, label in ADMINISTRATION]
 
 
 def project_tabs(request: HttpRequest, scope: Scope) -> list[Link]:

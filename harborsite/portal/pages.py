@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 
 from harborsite.errors import AppError
 from harborsite.portal import navigation, scope
+from projects import params
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin as _ModelAdmin
@@ -187,9 +188,16 @@ def in_project(site: PortalSite, view: Callable[..., HttpResponseBase], action: 
     @wraps(view)
     def inner(request: HttpRequest, project: str, **kwargs: Any) -> HttpResponseBase:
         scope.enter(request, project, action)
+        refuse_writes_when_read_only(request)
         return view(request, **kwargs)
 
     return site.public_view(inner)
+
+
+def refuse_writes_when_read_only(request: HttpRequest) -> None:
+    """What is in the registry stays as it is while an administrator has it so; settings and accounts still change."""
+    if request.method == "POST" and params.get(params.READ_ONLY):
+        raise PermissionDenied(_("The registry is read-only: pulls work, pushes and deletions are refused."))
 
 
 def administrators_only(site: PortalSite, view: Callable[..., HttpResponseBase]) -> Callable[..., Any]:

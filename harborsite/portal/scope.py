@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.shortcuts import get_object_or_404
 
 from harborsite.principal import Anonymous, Principal
@@ -44,6 +44,11 @@ def signed_in(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: of a POST everything, be it nothing; of a GET nothing at all."""
+    return request.POST if request.method == "POST" else None
 
 
 def enter(request: HttpRequest, project_name: str, action: str) -> Scope:

@@ -38,6 +38,7 @@ class PortalSite(AdminSite):
 
         @wraps(view)
         def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            account.end_if_idle(request)
             if account.must_change_password(request):
                 return HttpResponseRedirect(reverse("admin:password_change"))
             return view(request, *args, **kwargs)

@@ -221,7 +221,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         return form_page(
             self.admin_site,
             request,
-            DescriptionForm(request.POST or None, initial={"description": repository.description}),
+            DescriptionForm(scope.posted(request), initial={"description": repository.description}),
             lambda data: repositories.describe(repository=repository, description=data["description"], actor=user),
             title=_("Description of {name}").format(name=repository.name),
             success=_("The description has been saved."),
@@ -263,7 +263,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
 
     def add_tag(self, request: HttpRequest, digest: str) -> HttpResponse:
         """Give the artifact one more name."""
-        artifact, form = self._artifact(request, digest), TagForm(request.POST or None)
+        artifact, form = self._artifact(request, digest), TagForm(scope.posted(request))
         if form.is_valid():
             try:
                 tags.create(artifact=artifact, name=form.cleaned_data["name"], actor=scope.signed_in(request))

@@ -14,9 +14,10 @@ from audit.services import record
 from projects.models import Project, User
 from projects.models.user import ADMIN_ID
 from projects.permissions import Role
+from projects.services.labels import create_label
 from registry.models import Artifact, ArtifactChild, Repository, Tag
 from registry.oci import media_types
-from tests.factories import add, make_project, make_user
+from tests.factories import add, grant, make_project, make_robot, make_user
 
 _MIB = 1024**2
 
@@ -101,6 +102,13 @@ def _fill_shop(shop: Project, people: dict[str, User]) -> None:
         make_artifact(front, *tags, days=24 - number, size=(40 + number) * _MIB)
     make_artifact(front, seed="untagged", days=30)
     make_index(make_repository(shop, "payments/gateway", pull_count=311), "1.8.2", "1.8", "stable")
+    for name, description, color in (
+        ("production", "Runs for customers", "#C92100"),
+        ("staging", "For rehearsals", "#0065AB"),
+    ):
+        create_label(name=name, description=description, color=color, actor=people["mei"], project=shop)
+    make_robot("ci", grant("web-shop", "repository:pull", "repository:push"), project=shop, description="Builds")
+    make_robot("backup", grant("*", "repository:pull"), description="Copies everything every night")
     chart = make_repository(shop, "charts/storefront", pull_count=88)
     make_artifact(
         chart,

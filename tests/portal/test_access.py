@@ -30,7 +30,12 @@ TABS = {
     "repositories/shelf/": MEMBERS,
     "members/": EVERYONE[:5],
     "members/new/": EVERYONE[:2],
+    "labels/": EVERYONE[:3],
+    "labels/new/": EVERYONE[:3],
+    "robots/": EVERYONE[:5],
+    "robots/new/": EVERYONE[:2],
     "logs/": EVERYONE[:2],
+    "configuration/": EVERYONE[:2],
 }
 People = dict[str, User | None]
 
@@ -54,7 +59,7 @@ def test_a_public_project_shows_its_images_to_everyone_and_nothing_else(
     make_repository(commons, "shelf")
     for tab in ("", "repositories/", "repositories/shelf/"):
         assert client.get(f"/projects/commons/{tab}").status_code == 200, tab
-    for tab in ("members/", "members/new/", "logs/"):
+    for tab in ("members/", "members/new/", "labels/", "robots/", "robots/new/", "logs/", "configuration/"):
         assert client.get(f"/projects/commons/{tab}").status_code == 403, tab
 
 
@@ -62,7 +67,7 @@ def test_a_public_project_shows_its_images_to_everyone_and_nothing_else(
 def test_the_tabs_shown_are_the_tabs_that_open(who: str, people: People, commons: Project, signed_in: SignedIn) -> None:
     client = signed_in(people[who])
     page = client.get("/projects/commons/").content.decode()
-    for tab in ("repositories", "members", "logs"):
+    for tab in ("repositories", "members", "labels", "robots", "logs", "configuration"):
         address = f"/projects/commons/{tab}/"
         shown = f'href="{address}"' in page
         assert shown == (client.get(address).status_code == 200), tab
@@ -121,7 +126,21 @@ def test_deleting_skips_projects_that_one_does_not_administer(
     assert "commons: Your role does not allow this." in answer.content.decode()
 
 
-@pytest.mark.parametrize("address", ["/users/", "/users/new/", "/users/1/password/"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/users/",
+        "/users/new/",
+        "/users/1/password/",
+        "/robots/",
+        "/robots/new/",
+        "/labels/",
+        "/labels/new/",
+        "/quotas/",
+        "/quotas/default/",
+        "/settings/",
+    ],
+)
 def test_administration_is_for_administrators(address: str, admin: User, alice: User, signed_in: SignedIn) -> None:
     assert signed_in(admin).get(address).status_code in {200, 302}
     assert signed_in(alice).get(address).status_code == 403

@@ -179,7 +179,7 @@ LATIN_TEXTS = r"""() => {
   }
   return [...found];
 }"""
-NAMES = {"Harborsite", "English", "OS/ARCH", "Tag", "docker", "podman", "nerdctl", "helm", "oras", "MiB", "GiB", "TiB"}
+NAMES = {"Harborsite", "English", "OS/ARCH", "Tag", "docker", "podman", "nerdctl", "helm", "oras", "MiB", "GiB", "TiB", "Webhook", "SBOM"}
 
 
 def test_the_keyboard_reaches_everything_and_escape_closes_the_menu(browser: Browser, live_server: LiveServer) -> None:
@@ -188,6 +188,7 @@ def test_the_keyboard_reaches_everything_and_escape_closes_the_menu(browser: Bro
     page = watch.page
     sign_in(page, live_server.url, "admin")
     reached = []
+    page.get_by_role("heading", name="Projects").wait_for()
     for _ in range(40):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent.trim() || document.activeElement.name"))

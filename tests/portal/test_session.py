@@ -137,3 +137,18 @@ def test_every_page_has_a_strict_content_security_policy_and_nothing_inline(admi
 def test_pages_are_never_kept_by_a_cache(alice: User, signed_in: SignedIn) -> None:
     for address in ("/projects/", "/login/"):
         assert "no-store" in signed_in(None).get(address).headers["Cache-Control"]
+
+
+def test_an_idle_session_ends_and_a_page_that_polls_does_not_keep_it(
+    alice: User, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = signed_in(alice)
+    clock = [1_000_000]
+    monkeypatch.setattr("harborsite.portal.account.time.time", lambda: clock[0])
+    assert client.get("/logs/").status_code == 200
+    clock[0] += 50 * 60
+    assert client.get("/logs/").status_code == 200  # somebody is there: the hour starts anew
+    clock[0] += 50 * 60
+    assert client.get("/logs/", headers={"X-Background": "1"}).status_code == 200
+    clock[0] += 20 * 60
+    assert client.get("/logs/", headers={"X-Background": "1"}).status_code == 302

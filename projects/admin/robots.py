@@ -1,0 +1,324 @@
+"""Robot accounts of a project, and of the whole system."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from harborsite.errors import AppError, BadRequest
+from harborsite.portal import scope
+from harborsite.portal.pages import PortalAdmin, administrators_only, in_project
+from harborsite.portal.templatetags.portal import moment
+from projects import params
+from projects.admin import rights
+from projects.models import Robot
+from projects.models.robot import NEVER
+from projects.services import robots
+from projects.services.robots import Grant
+
+_SOON = 7 * 24 * 3600  # seconds before its end at which an account is marked
+
+
+class RobotForm(forms.Form):
+    """What every robot account has; rights follow in the subclasses."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=255,
+        help_text=gettext_lazy("Lower-case letters, digits and single . _ - between them."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    description = forms.CharField(label=gettext_lazy("Description"), max_length=1024, required=False)
+    days = forms.IntegerField(
+        label=gettext_lazy("Days until it expires"),
+        min_value=1,
+        max_value=robots.MAX_DURATION,
+        required=False,
+        help_text=gettext_lazy("Empty means never."),
+    )
+
+    def __init__(self, *args: Any, robot: Robot | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if robot:
+            del self.fields["name"]
+
+    def grants(self, project: str) -> list[Grant]:
+        """The chosen rights as they are kept."""
+        raise NotImplementedError
+
+    def rights_tables(self) -> list[tuple[str, str, Any, Any]]:
+        """Label, name, rows and errors of each table of rights."""
+        found = []
+        for name, field in self.fields.items():
+            if isinstance(field, rights.RightsField):
+                chosen = self[name].value() or ()
+                found.append((str(field.label), name, field.rows(chosen), self[name].errors))
+        return found
+
+    def plain_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name, field in self.fields.items() if not isinstance(field, rights.RightsField)]
+
+
+class ProjectRobotForm(RobotForm):
+    """An account of one project."""
+
+    project_rights = rights.project_field(gettext_lazy("Rights in this project"))
+
+    def grants(self, project: str) -> list[Grant]:
+        access = rights.as_access(self.cleaned_data["project_rights"])
+        return [{"kind": "project", "namespace": project, "access": access}]
+
+
+class SystemRobotForm(RobotForm):
+    """An account with rights on the system, in some projects or in all of them."""
+
+    projects = forms.CharField(
+        label=gettext_lazy("Projects"),
+        required=False,
+        help_text=gettext_lazy("Names with spaces between them, or * for all projects, also those yet to come."),
+    )
+    project_rights = rights.project_field(gettext_lazy("Rights in each of these projects"))
+    system_rights = rights.system_field(gettext_lazy("Rights on the system"))
+
+    def grants(self, project: str) -> list[Grant]:
+        names = sorted(set(self.cleaned_data["projects"].replace(",", " ").split()))
+        inside = rights.as_access(self.cleaned_data["project_rights"])
+        overall = rights.as_access(self.cleaned_data["system_rights"])
+        if bool(names) != bool(inside):
+            raise BadRequest(_("Choose both projects and rights in them, or neither."))
+        found: list[Grant] = [{"kind": "project", "namespace": name, "access": inside} for name in names]
+        return [{"kind": "system", "namespace": "/", "access": overall}, *found] if overall else found
+
+
+@admin.register(Robot)
+class RobotAdmin(PortalAdmin[Robot]):
+    """The Robot Accounts tab, and Administration › Robot Accounts."""
+
+    list_display = ("full_name", "state", "rights_count", "expires", "created", "description")
+    search_fields = ("name", "description")
+    ordering = ("name",)
+    actions = ("enable", "disable", "delete_chosen")
+    empty_text = gettext_lazy("No robot account yet.")
+
+    def get_urls(self) -> list[URLPattern]:
+        site = self.admin_site
+        inside = "projects/<str:project>/robots/"
+        return [
+            path("robots/", administrators_only(site, self.robots), name="robots"),
+            path("robots/new/", administrators_only(site, self.new_robot), name="new_robot"),
+            path("robots/<int:robot_id>/", administrators_only(site, self.robot), name="robot"),
+            path("robots/<int:robot_id>/secret/", administrators_only(site, self.new_secret), name="robot_secret"),
+            path(inside, in_project(site, self.robots, "robot:list"), name="project_robots"),
+            path(f"{inside}new/", in_project(site, self.new_robot, "robot:create"), name="new_project_robot"),
+            path(f"{inside}<int:robot_id>/", in_project(site, self.robot, "robot:read"), name="project_robot"),
+            path(
+                f"{inside}<int:robot_id>/secret/",
+                in_project(site, self.new_secret, "robot:update"),
+                name="project_robot_secret",
+            ),
+        ]
+
+    def _may(self, request: HttpRequest, verb: str) -> bool:
+        here = scope.find(request)
+        return here.allows(f"robot:{verb}") if here else scope.visitor(request).is_superuser
+
+    def has_view_permission(self, request: HttpRequest, obj: Robot | None = None) -> bool:
+        return self._may(request, "list")
+
+    def has_change_permission(self, request: HttpRequest, obj: Robot | None = None) -> bool:
+        return self._may(request, "update")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Robot | None = None) -> bool:
+        return self._may(request, "delete")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Robot]:
+        here = scope.find(request)
+        rows = Robot.objects.filter(visible=True).select_related("project")
+        return rows.filter(project=here.project) if here else rows.filter(level=Robot.Level.SYSTEM)
+
+    def _url(self, view: str, request: HttpRequest, *ids: int) -> str:
+        """`view` in the project of this request, or on the system."""
+        here = scope.find(request)
+        if here is None:
+            return reverse(f"admin:{view}", args=ids)
+        name = {"robots": "project_robots", "new_robot": "new_project_robot"}.get(view, f"project_{view}")
+        return reverse(f"admin:{name}", args=[here.project.name, *ids])
+
+    def url_of(self, row: Robot) -> str:
+        if row.project:
+            return reverse("admin:project_robot", args=[row.project.name, row.pk])
+        return reverse("admin:robot", args=[row.pk])
+
+    @admin.display(description=gettext_lazy("Name"), ordering="name")
+    def full_name(self, row: Robot) -> str:
+        return row.username
+
+    @admin.display(description=gettext_lazy("State"), ordering="disable")
+    def state(self, row: Robot) -> str:
+        if row.is_active:
+            return _("Active")
+        return format_html('<span class="badge off">{}</span>', _("Disabled") if row.disable else _("Expired"))
+
+    @admin.display(description=gettext_lazy("Rights"))
+    def rights_count(self, row: Robot) -> str:
+        count = sum(len(grant["access"]) for grant in row.permissions)
+        return ngettext("{count} right", "{count} rights", count).format(count=count)
+
+    @admin.display(description=gettext_lazy("Expires"), ordering="expires_at")
+    def expires(self, row: Robot) -> str:
+        if row.expires_at == NEVER:
+            return _("never")
+        end = datetime.fromtimestamp(row.expires_at, UTC)
+        soon = row.expires_at - datetime.now(UTC).timestamp() < _SOON
+        return format_html('<span class="badge warn">{}</span>', moment(end)) if soon else moment(end)
+
+    @admin.display(description=gettext_lazy("Created"), ordering="creation_time")
+    def created(self, row: Robot) -> str:
+        return moment(row.creation_time)
+
+    def robots(self, request: HttpRequest) -> HttpResponse:
+        buttons = []
+        if self.has_change_permission(request):
+            buttons += [("enable", _("Enable")), ("disable", _("Disable"))]
+        if self.has_delete_permission(request):
+            buttons.append(("delete_chosen", _("Delete")))
+        return self.list_page(
+            request,
+            _("Robot accounts"),
+            add_url=self._url("new_robot", request) if self._may(request, "create") else None,
+            add_label=_("New robot account"),
+            action_buttons=buttons,
+        )
+
+    def _form(self, request: HttpRequest, robot: Robot | None = None) -> RobotForm:
+        kind = ProjectRobotForm if scope.find(request) else SystemRobotForm
+        if robot is None:
+            initial: dict[str, Any] = {"days": params.get(params.ROBOT_TOKEN_DURATION)}
+            if kind is ProjectRobotForm:
+                initial["project_rights"] = ["repository:pull", "repository:push"]
+            return kind(scope.posted(request), initial=initial)
+        names = {grant["namespace"] for grant in robot.permissions if grant["kind"] == "project"}
+        initial = {
+            "description": robot.description,
+            "days": None if robot.duration == NEVER else robot.duration,
+            "projects": " ".join(sorted(names)),
+            "project_rights": rights.chosen_in(robot.permissions, "project"),
+            "system_rights": rights.chosen_in(robot.permissions, "system"),
+        }
+        return kind(scope.posted(request), initial=initial, robot=robot)
+
+    def new_robot(self, request: HttpRequest) -> HttpResponse:
+        here, user, form = scope.find(request), scope.signed_in(request), self._form(request)
+        if request.method == "POST" and form.is_valid():
+            try:
+                made, secret = robots.create_robot(
+                    name=form.cleaned_data["name"],
+                    level=Robot.Level.PROJECT if here else Robot.Level.SYSTEM,
+                    permissions=form.grants(here.project.name if here else ""),
+                    duration=form.cleaned_data["days"] or NEVER,
+                    description=form.cleaned_data["description"],
+                    actor=user,
+                )
+            except AppError as error:
+                form.add_error(None, error.message)
+            else:
+                return self._show_secret(request, made, secret)
+        return self.page(
+            request,
+            "projects/robot_form.html",
+            title=_("New robot account"),
+            form=form,
+            submit_label=_("Create robot account"),
+            cancel_url=self._url("robots", request),
+        )
+
+    def robot(self, request: HttpRequest, robot_id: int) -> HttpResponse:
+        """Look at one, and change it where the role allows that."""
+        robot = get_object_or_404(self.get_queryset(request), pk=robot_id)
+        form, may_change = self._form(request, robot), self.has_change_permission(request)
+        if request.method == "POST" and may_change and form.is_valid():
+            try:
+                robots.update_robot(
+                    robot=robot,
+                    actor=scope.signed_in(request),
+                    description=form.cleaned_data["description"],
+                    permissions=form.grants(robot.project.name if robot.project else ""),
+                    disable=robot.disable,
+                    duration=form.cleaned_data["days"] or NEVER,
+                )
+            except AppError as error:
+                form.add_error(None, error.message)
+            else:
+                messages.success(request, _("The robot account has been saved."))
+                return HttpResponseRedirect(self._url("robots", request))
+        return self.page(
+            request,
+            "projects/robot_form.html",
+            title=robot.username,
+            form=form,
+            read_only=not may_change,
+            secret_url=self._url("robot_secret", request, robot.pk) if may_change else None,
+            submit_label=_("Save"),
+            cancel_url=self._url("robots", request),
+        )
+
+    def new_secret(self, request: HttpRequest, robot_id: int) -> HttpResponse:
+        """A new secret at once; the old one works no more."""
+        robot = get_object_or_404(self.get_queryset(request), pk=robot_id)
+        if request.method != "POST":
+            return HttpResponseRedirect(self._url("robot", request, robot_id))
+        secret = robots.refresh_secret(robot=robot, actor=scope.signed_in(request))
+        return self._show_secret(request, robot, secret)
+
+    def _show_secret(self, request: HttpRequest, robot: Robot, secret: str) -> HttpResponse:
+        return self.page(
+            request,
+            "projects/robot_secret.html",
+            title=_("The secret of {name}").format(name=robot.username),
+            robot=robot,
+            secret=secret,
+            next_url=self._url("robots", request),
+        )
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Enable"))
+    def enable(self, request: HttpRequest, rows: QuerySet[Robot]) -> None:
+        self._set_disabled(request, rows, False)
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Disable"))
+    def disable(self, request: HttpRequest, rows: QuerySet[Robot]) -> None:
+        self._set_disabled(request, rows, True)
+
+    def _set_disabled(self, request: HttpRequest, rows: Sequence[Robot] | QuerySet[Robot], disable: bool) -> None:
+        user = scope.signed_in(request)
+        self.each(
+            request,
+            rows,
+            lambda robot: robots.set_disabled(robot=robot, disable=disable, actor=user),
+            _("{count} changed."),
+        )
+
+    @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
+    def delete_chosen(self, request: HttpRequest, rows: QuerySet[Robot]) -> HttpResponse | None:
+        if "confirmed" not in request.POST:
+            return self.confirmation(
+                request,
+                "delete_chosen",
+                rows,
+                title=_("Delete robot accounts?"),
+                warning=_("Whatever signs in with them stops working at once."),
+                submit_label=_("Delete"),
+            )
+        user = scope.signed_in(request)
+        self.each(request, rows, lambda robot: robots.delete_robot(robot=robot, actor=user), _("{count} deleted."))
+        return None

@@ -1,0 +1,195 @@
+"""Administration: people's accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from harborsite.portal import scope
+from harborsite.portal.forms import PasswordForm
+from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
+from harborsite.portal.templatetags.portal import moment
+from projects.models import User
+from projects.services import accounts
+
+
+class UserForm(PasswordForm):
+    """A new account."""
+
+    field_order = ["username", "email", "realname", "comment"]
+
+    username = forms.CharField(
+        label=gettext_lazy("User name"),
+        max_length=255,
+        widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"}),
+    )
+    email = forms.EmailField(label=gettext_lazy("E-mail"), max_length=255)
+    realname = forms.CharField(label=gettext_lazy("Full name"), max_length=255, required=False)
+    comment = forms.CharField(label=gettext_lazy("Comment"), max_length=30, required=False)
+    sysadmin_flag = forms.BooleanField(label=gettext_lazy("Administrator"), required=False)
+
+
+@admin.register(User)
+class UserAdmin(PortalAdmin[User]):
+    """Administration: people's accounts."""
+
+    list_display = ("username", "administrator", "state", "email", "realname", "registered")
+    list_filter = ("sysadmin_flag", "is_active")
+    search_fields = ("username", "email", "realname")
+    ordering = ("username",)
+    actions = ("grant", "revoke", "enable", "disable", "delete_chosen")
+    empty_text = gettext_lazy("No user to show.")
+
+    def get_urls(self) -> list[URLPattern]:
+        site = self.admin_site
+        return [
+            path("users/", administrators_only(site, self.users), name="users"),
+            path("users/new/", administrators_only(site, self.new_user), name="new_user"),
+            path("users/<int:user_id>/password/", administrators_only(site, self.password), name="user_password"),
+        ]
+
+    def has_view_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return scope.visitor(request).is_superuser
+
+    has_change_permission = has_delete_permission = has_view_permission
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return User.objects.living()
+
+    def url_of(self, row: User) -> str:
+        return reverse("admin:user_password", args=[row.pk])
+
+    @admin.display(description=gettext_lazy("Administrator"), ordering="sysadmin_flag")
+    def administrator(self, row: User) -> str:
+        return _("Yes") if row.sysadmin_flag else _("No")
+
+    @admin.display(description=gettext_lazy("State"), ordering="is_active")
+    def state(self, row: User) -> str:
+        return _("Active") if row.is_active else format_html('<span class="badge off">{}</span>', _("Disabled"))
+
+    @admin.display(description=gettext_lazy("Registered"), ordering="creation_time")
+    def registered(self, row: User) -> str:
+        return moment(row.creation_time)
+
+    def users(self, request: HttpRequest) -> HttpResponse:
+        return self.list_page(
+            request,
+            _("Users"),
+            add_url=reverse("admin:new_user"),
+            add_label=_("New user"),
+            action_buttons=[
+                ("grant", _("Make administrator")),
+                ("revoke", _("Revoke administrator")),
+                ("enable", _("Enable")),
+                ("disable", _("Disable")),
+                ("delete_chosen", _("Delete")),
+            ],
+        )
+
+    def new_user(self, request: HttpRequest) -> HttpResponse:
+        actor = scope.signed_in(request)
+
+        def save(data: Mapping[str, Any]) -> None:
+            accounts.create_user(
+                username=data["username"],
+                email=data["email"],
+                password=data["new_password"],
+                actor=actor,
+                realname=data["realname"],
+                comment=data["comment"],
+                sysadmin_flag=data["sysadmin_flag"],
+            )
+
+        return form_page(
+            self.admin_site,
+            request,
+            UserForm(scope.posted(request)),
+            save,
+            title=_("New user"),
+            submit_label=_("Create user"),
+            success=_("The user has been created."),
+            next_url=reverse("admin:users"),
+        )
+
+    def password(self, request: HttpRequest, user_id: int) -> HttpResponse:
+        actor = scope.signed_in(request)
+        user = get_object_or_404(User.objects.living(), pk=user_id)
+        if user.pk == actor.pk:
+            return HttpResponseRedirect(reverse("admin:password_change"))
+        return form_page(
+            self.admin_site,
+            request,
+            PasswordForm(scope.posted(request)),
+            lambda data: accounts.set_password(user=user, password=data["new_password"], actor=actor),
+            title=_("Set the password of {name}").format(name=user.username),
+            submit_label=_("Set password"),
+            success=_("The password of {name} has been set.").format(name=user.username),
+            next_url=reverse("admin:users"),
+        )
+
+    def _others(self, request: HttpRequest, rows: QuerySet[User]) -> QuerySet[User]:
+        """Nobody changes their own rights: a slip would lock them out."""
+        own = scope.signed_in(request)
+        if rows.filter(pk=own.pk).exists():
+            self.message_user(request, _("Your own account has been left as it is."), messages.WARNING)
+        return rows.exclude(pk=own.pk)
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Make administrator"))
+    def grant(self, request: HttpRequest, rows: QuerySet[User]) -> None:
+        self._set_sysadmin(request, rows, True)
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Revoke administrator"))
+    def revoke(self, request: HttpRequest, rows: QuerySet[User]) -> None:
+        self._set_sysadmin(request, rows, False)
+
+    def _set_sysadmin(self, request: HttpRequest, rows: QuerySet[User], flag: bool) -> None:
+        actor = scope.signed_in(request)
+        self.each(
+            request,
+            self._others(request, rows),
+            lambda user: accounts.set_sysadmin(user=user, flag=flag, actor=actor),
+            _("{count} changed."),
+        )
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Enable"))
+    def enable(self, request: HttpRequest, rows: QuerySet[User]) -> None:
+        self._set_active(request, rows, True)
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Disable"))
+    def disable(self, request: HttpRequest, rows: QuerySet[User]) -> None:
+        self._set_active(request, rows, False)
+
+    def _set_active(self, request: HttpRequest, rows: QuerySet[User], active: bool) -> None:
+        actor = scope.signed_in(request)
+        self.each(
+            request,
+            self._others(request, rows),
+            lambda user: accounts.set_active(user=user, active=active, actor=actor),
+            _("{count} changed."),
+        )
+
+    @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
+    def delete_chosen(self, request: HttpRequest, rows: QuerySet[User]) -> HttpResponse | None:
+        others = self._others(request, rows)
+        if "confirmed" not in request.POST:
+            return self.confirmation(
+                request,
+                "delete_chosen",
+                others,
+                title=_("Delete users?"),
+                warning=_("They can no longer sign in. What they did stays in the audit log."),
+                submit_label=_("Delete"),
+            )
+        actor = scope.signed_in(request)
+        self.each(request, others, lambda user: accounts.delete_user(user=user, actor=actor), _("{count} deleted."))
+        return None

@@ -1,0 +1,218 @@
+"""Robot accounts, labels, quotas, settings: of a project and of the system."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+
+from projects import params
+from projects.models import Label, Project, Robot, User
+from projects.services.settings import change_settings
+from tests.factories import basic, grant, make_robot
+from tests.portal.conftest import SignedIn
+
+People = dict[str, User | None]
+
+
+def secret_in(page: str) -> str:
+    """The secret that the page shows: 32 letters and digits to copy."""
+    found = re.search(r'data-copy="([A-Za-z0-9]{32})"', page)
+    assert found
+    return found[1]
+
+
+def test_a_project_robot_is_made_and_its_secret_shown_once(alice: User, library: Project, signed_in: SignedIn) -> None:
+    client = signed_in(alice)
+    entered = {"name": "ci", "days": "30", "project_rights": ["repository:pull", "repository:push"]}
+    answer = client.post("/projects/library/robots/new/", entered)
+    secret = secret_in(answer.content.decode())
+    robot = Robot.objects.get(name="library+ci")
+    assert robot.permissions == [grant("library", "repository:pull", "repository:push")]
+    assert robot.duration == 30
+    token = Client().get(
+        "/service/token", {"service": "harbor-registry"}, headers={"Authorization": basic(robot.username, secret)}
+    )
+    assert token.status_code == 200
+    assert secret not in client.get(f"/projects/library/robots/{robot.pk}/").content.decode()
+    assert "no-store" in answer.headers["Cache-Control"]
+
+    fresh = secret_in(client.post(f"/projects/library/robots/{robot.pk}/secret/").content.decode())
+    assert fresh != secret
+    robot.refresh_from_db()
+    client.post(f"/projects/library/robots/{robot.pk}/", {"description": "x", "project_rights": ["repository:pull"]})
+    robot.refresh_from_db()
+    assert robot.permissions == [grant("library", "repository:pull")]
+    assert robot.duration == -1
+
+
+@pytest.mark.parametrize("rights", [[], ["user:create"], ["repository:fly"]])
+def test_a_robot_without_rights_or_with_unknown_ones_is_refused(
+    rights: list[str], alice: User, library: Project, signed_in: SignedIn
+) -> None:
+    answer = signed_in(alice).post("/projects/library/robots/new/", {"name": "ci", "project_rights": rights})
+    assert answer.status_code == 200
+    assert 'class="error"' in answer.content.decode() or 'class="field-error"' in answer.content.decode()
+    assert not Robot.objects.exists()
+
+
+def test_robots_of_another_project_are_out_of_reach(
+    alice: User, library: Project, commons: Project, people: People, signed_in: SignedIn
+) -> None:
+    """A guest of both may look at robots, and changes none; the address of the wrong project finds nothing."""
+    robot = make_robot("ci", grant("commons", "repository:pull"), project=commons)
+    assert signed_in(alice).get(f"/projects/library/robots/{robot.pk}/").status_code == 404
+    assert signed_in(alice).post(f"/projects/library/robots/{robot.pk}/secret/").status_code == 404
+    guest = signed_in(people["guest"])
+    page = guest.get(f"/projects/commons/robots/{robot.pk}/").content.decode()
+    assert "disabled" in page
+    assert 'type="submit">Save' not in page
+    before = robot.secret
+    assert guest.post(f"/projects/commons/robots/{robot.pk}/secret/").status_code == 403
+    guest.post(f"/projects/commons/robots/{robot.pk}/", {"project_rights": ["repository:push"]})
+    guest.post("/projects/commons/robots/", {"action": "disable", "_selected_action": [robot.pk], "index": "0"})
+    robot.refresh_from_db()
+    assert robot.secret == before
+    assert robot.permissions == [grant("commons", "repository:pull")]
+    assert not robot.disable
+
+
+def test_a_system_robot_may_have_rights_in_some_projects_or_in_all(
+    admin: User, library: Project, signed_in: SignedIn
+) -> None:
+    client = signed_in(admin)
+    client.post(
+        "/robots/new/",
+        {
+            "name": "one",
+            "projects": "library",
+            "project_rights": ["repository:pull"],
+            "system_rights": ["catalog:read"],
+        },
+    )
+    assert Robot.objects.get(name="one").permissions == [
+        grant("/", "catalog:read", kind="system"),
+        grant("library", "repository:pull"),
+    ]
+    client.post("/robots/new/", {"name": "all", "projects": "*", "project_rights": ["repository:pull"]})
+    assert Robot.objects.get(name="all").permissions == [grant("*", "repository:pull")]
+    half = client.post("/robots/new/", {"name": "half", "projects": "library"}).content.decode()
+    assert "Choose both projects and rights in them" in half
+
+
+def test_robots_are_disabled_and_deleted(alice: User, library: Project, signed_in: SignedIn) -> None:
+    robot = make_robot("ci", grant("library", "repository:pull"), project=library)
+    client = signed_in(alice)
+    chosen = {"_selected_action": [robot.pk]}
+    client.post("/projects/library/robots/", {"action": "disable", "index": "0", **chosen})
+    robot.refresh_from_db()
+    assert robot.disable
+    asked = client.post("/projects/library/robots/", {"action": "delete_chosen", "index": "0", **chosen})
+    assert "Delete robot accounts?" in asked.content.decode()
+    client.post("/projects/library/robots/", {"action": "delete_chosen", "confirmed": "yes", **chosen})
+    assert not Robot.objects.exists()
+
+
+def test_labels_of_a_project_and_of_the_system_are_kept_apart(
+    admin: User, alice: User, library: Project, signed_in: SignedIn
+) -> None:
+    entered = {"name": "live", "description": "", "color": "#C92100"}
+    signed_in(alice).post("/projects/library/labels/new/", entered)
+    signed_in(admin).post("/labels/new/", {**entered, "name": "everywhere"})
+    own = Label.objects.get(project=library)
+    common = Label.objects.get(project=None)
+    assert "everywhere" not in signed_in(alice).get("/projects/library/labels/").content.decode()
+    assert signed_in(alice).get(f"/projects/library/labels/{common.pk}/").status_code == 404
+    signed_in(alice).post(f"/projects/library/labels/{own.pk}/", {**entered, "name": "lively"})
+    own.refresh_from_db()
+    assert own.name == "lively"
+    twice = signed_in(alice).post("/projects/library/labels/new/", {**entered, "name": "lively"})
+    assert "already exists" in twice.content.decode()
+    signed_in(alice).post(
+        "/projects/library/labels/",
+        {"action": "delete_chosen", "_selected_action": [own.pk, common.pk], "confirmed": "yes"},
+    )
+    assert list(Label.objects.all()) == [common]
+
+
+def test_quotas_are_changed_and_shown(admin: User, library: Project, signed_in: SignedIn) -> None:
+    client = signed_in(admin)
+    client.post(f"/quotas/{library.quota.pk}/", {"limit": "5", "unit": "GiB"})
+    client.post("/quotas/default/", {"limit": "2", "unit": "TiB"})
+    library.quota.refresh_from_db()
+    assert library.quota.hard == 5 * 1024**3
+    params.forget()
+    assert params.get(params.STORAGE_PER_PROJECT) == 2 * 1024**4
+    page = client.get("/quotas/").content.decode()
+    assert "5.0 GiB" in page
+    assert "Limit of new projects: 2.0 TiB" in page
+    client.post(f"/quotas/{library.quota.pk}/", {"limit": "", "unit": "GiB"})
+    library.quota.refresh_from_db()
+    assert library.quota.hard == -1
+
+
+SETTINGS = {
+    "project_creation_restriction": "adminonly",
+    "token_expiration": "45",
+    "session_timeout": "90",
+    "robot_name_prefix": "bot$",
+    "robot_token_duration": "7",
+    "quota_per_project_enable": "on",
+    "banner_message": "Maintenance on <Sunday>",
+}
+
+
+def test_settings_are_saved_and_take_effect(admin: User, alice: User, signed_in: SignedIn) -> None:
+    client = signed_in(admin)
+    assert client.post("/settings/", SETTINGS).status_code == 302
+    params.forget()
+    assert params.get(params.TOKEN_EXPIRATION) == 45
+    assert params.get(params.ROBOT_NAME_PREFIX) == "bot$"
+    page = signed_in(alice).get("/projects/").content.decode()
+    assert "Maintenance on &lt;Sunday&gt;" in page
+    assert "/new-project/" not in page
+    assert signed_in(alice).get("/new-project/").status_code == 403
+    refused = client.post("/settings/", {**SETTINGS, "robot_name_prefix": "plain"})
+    assert refused.status_code == 200
+    assert params.get(params.ROBOT_NAME_PREFIX) == "bot$"
+
+
+def test_a_banner_from_harbor_keeps_its_level_and_its_dates(admin: User, signed_in: SignedIn) -> None:
+    for message, shown in (
+        ('{"message": "now", "type": "danger", "fromDate": "2020-01-01", "toDate": "2999-01-01"}', True),
+        ('{"message": "past", "type": "danger", "toDate": "2020-01-01"}', False),
+        ('{"message": "later", "type": "danger", "fromDate": "2999-01-01"}', False),
+    ):
+        change_settings(values={"banner_message": message}, actor=admin)
+        params.forget()
+        assert ('class="banner danger"' in signed_in(None).get("/projects/").content.decode()) == shown
+
+
+def test_nothing_in_the_registry_changes_while_it_is_read_only(
+    admin: User, alice: User, library: Project, signed_in: SignedIn
+) -> None:
+    change_settings(values={"read_only": True}, actor=admin)
+    params.forget()
+    client = signed_in(alice)
+    for address, entered in (
+        ("/new-project/", {"name": "x"}),
+        ("/projects/library/labels/new/", {"name": "x", "color": "#C92100"}),
+        ("/projects/library/configuration/", {"public": "on"}),
+    ):
+        answer = client.post(address, entered)
+        assert answer.status_code == 403
+        assert "read-only" in answer.content.decode()
+    library.refresh_from_db()
+    assert not library.public
+    assert signed_in(admin).post("/settings/", SETTINGS).status_code == 302
+    params.forget()
+    assert not params.get(params.READ_ONLY)
+
+
+def test_a_project_is_made_public_and_private_again(alice: User, library: Project, signed_in: SignedIn) -> None:
+    client = signed_in(alice)
+    client.post("/projects/library/configuration/", {"public": "on"})
+    assert signed_in(None).get("/projects/library/").status_code == 200
+    client.post("/projects/library/configuration/", {})
+    assert signed_in(None).get("/projects/library/").status_code == 404
