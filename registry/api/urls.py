@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from registry.api import artifacts, immutability, repositories, search, tags
+from registry.api import artifacts, immutability, repositories, scanning, search, tags
 
 PROJECT = "projects/<str:project_name_or_id>"
 REPOSITORY = f"{PROJECT}/repositories/<repository:repository_name>"
@@ -16,6 +16,20 @@ urlpatterns = [
     path(f"{PROJECT}/artifacts", artifacts.ProjectArtifactsView.as_view()),
     path(f"{PROJECT}/immutabletagrules", immutability.RulesView.as_view()),
     path(f"{PROJECT}/immutabletagrules/<number:immutable_rule_id>", immutability.RuleView.as_view()),
+    path(f"{PROJECT}/scanner", scanning.ProjectScannerView.as_view()),
+    path(f"{PROJECT}/scanner/candidates", scanning.ScannerCandidatesView.as_view()),
+    path("scanners", scanning.ScannersView.as_view()),
+    path("scanners/<str:registration_id>", scanning.ScannerView.as_view()),
+    path("scans/all/metrics", scanning.ScanMetricsView.as_view()),
+    path("scans/schedule/metrics", scanning.ScanMetricsView.as_view()),
+    path("system/scanAll/schedule", scanning.ScanAllScheduleView.as_view()),
+    path("system/scanAll/stop", scanning.StopScanAllView.as_view()),
+    path("security/summary", scanning.SecuritySummaryView.as_view()),
+    path("security/vul", scanning.VulnerabilitiesView.as_view()),
+    path("export/cve", scanning.ExportView.as_view()),
+    path("export/cve/executions", scanning.ExportsView.as_view()),
+    path("export/cve/execution/<number:execution_id>", scanning.ExecutionOfExportView.as_view()),
+    path("export/cve/download/<number:execution_id>", scanning.ExecutionOfExportView.as_view()),
     path(f"{PROJECT}/repositories", repositories.RepositoriesView.as_view()),
     path(f"{REPOSITORY}/artifacts", artifacts.ArtifactsView.as_view()),
     path(f"{ARTIFACT}/tags", tags.TagsView.as_view()),
@@ -23,6 +37,9 @@ urlpatterns = [
     path(f"{ARTIFACT}/accessories", artifacts.AccessoriesView.as_view()),
     path(f"{ARTIFACT}/labels", artifacts.ArtifactLabelsView.as_view()),
     path(f"{ARTIFACT}/labels/<number:label_id>", artifacts.ArtifactLabelView.as_view()),
+    path(f"{ARTIFACT}/scan", scanning.ScanView.as_view()),
+    path(f"{ARTIFACT}/scan/stop", scanning.StopScanView.as_view()),
+    path(f"{ARTIFACT}/scan/<str:report_id>/log", scanning.ScanLogView.as_view()),
     path(f"{ARTIFACT}/additions/<str:addition>", artifacts.AdditionView.as_view()),
     path(ARTIFACT, artifacts.ArtifactView.as_view()),
     path(REPOSITORY, repositories.RepositoryView.as_view()),
