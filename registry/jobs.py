@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+from harborsite.jobs import schedules
+from harborsite.jobs.kinds import RETENTION
+from harborsite.jobs.models import Execution
 from harborsite.jobs.runner import Job
+from registry.models import Repository, RetentionPolicy
+from registry.policies import retention, sweeping
 from registry.services import uploads
 
 
 def clean_up(job: Job) -> None:
     """Drop abandoned uploads; the job of SYSTEM_ARTIFACT_CLEANUP."""
     job.log(f"{uploads.clean_up()} abandoned uploads removed")
+
+
+def repositories_to_judge(execution: Execution) -> list[dict[str, object]]:
+    """One task of RETENTION for each repository that the policy is for; a policy that is gone has no schedule."""
+    policy = RetentionPolicy.objects.select_related("project").filter(pk=execution.vendor_id).first()
+    if policy is None:
+        schedules.remove(vendor_type=RETENTION, vendor_id=execution.vendor_id)
+        return []
+    dry_run = bool(execution.extra_attrs.get("dry_run"))
+    found = retention.repositories(policy)
+    return [{"repository": repository.name, "dry_run": dry_run} for repository in found]
+
+
+def retain(job: Job) -> None:
+    """Judge one repository and delete what no rule keeps; the job of RETENTION."""
+    policy = RetentionPolicy.objects.select_related("project").filter(pk=job.execution.vendor_id).first()
+    repository = Repository.objects.select_related("project").filter(name=job.attrs["repository"]).first()
+    if policy is None or repository is None or repository.project_id != policy.project_id:
+        job.log("the policy or the repository is gone")
+        return
+    total, retained = sweeping.judge(
+        policy=policy,
+        repository=repository,
+        dry_run=bool(job.attrs.get("dry_run")),
+        log=job.log,
+        check_stop=job.check_stop,
+    )
+    job.remember(total=total, retained=retained)

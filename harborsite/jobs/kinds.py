@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SCHEDULER = "SCHEDULER"
 EXECUTION_SWEEP = "EXECUTION_SWEEP"
 SYSTEM_ARTIFACT_CLEANUP = "SYSTEM_ARTIFACT_CLEANUP"
+RETENTION = "RETENTION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    RETENTION: Kind("registry.jobs.retain", launch="registry.jobs.repositories_to_judge", max_attempts=3),
     SYSTEM_ARTIFACT_CLEANUP: Kind("registry.jobs.clean_up", concurrency=1),
     EXECUTION_SWEEP: Kind("harborsite.jobs.sweep.trim", concurrency=1, keep=10),
 }

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from registry.api import artifacts, immutability, repositories, scanning, search, tags
+from registry.api import artifacts, immutability, repositories, retention, scanning, search, tags
 
 PROJECT = "projects/<str:project_name_or_id>"
 REPOSITORY = f"{PROJECT}/repositories/<repository:repository_name>"
 ARTIFACT = f"{REPOSITORY}/artifacts/<str:reference>"
+RETENTION = "retentions/<number:id>"
 
 urlpatterns = [
     path("search", search.SearchView.as_view()),
@@ -18,6 +19,13 @@ urlpatterns = [
     path(f"{PROJECT}/immutabletagrules/<number:immutable_rule_id>", immutability.RuleView.as_view()),
     path(f"{PROJECT}/scanner", scanning.ProjectScannerView.as_view()),
     path(f"{PROJECT}/scanner/candidates", scanning.ScannerCandidatesView.as_view()),
+    path("retentions/metadatas", retention.RetentionMetadataView.as_view()),
+    path("retentions", retention.RetentionsView.as_view()),
+    path("retentions/<number:id>", retention.RetentionView.as_view()),
+    path(f"{RETENTION}/executions", retention.RetentionExecutionsView.as_view()),
+    path(f"{RETENTION}/executions/<number:eid>", retention.RetentionExecutionView.as_view()),
+    path(f"{RETENTION}/executions/<number:eid>/tasks", retention.RetentionTasksView.as_view()),
+    path(f"{RETENTION}/executions/<number:eid>/tasks/<number:tid>", retention.RetentionTaskLogView.as_view()),
     path("scanners", scanning.ScannersView.as_view()),
     path("scanners/<str:registration_id>", scanning.ScannerView.as_view()),
     path("scans/all/metrics", scanning.ScanMetricsView.as_view()),

@@ -1,0 +1,270 @@
+"""Tag retention: what there is to choose from, policies, and their runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from harborsite.api import body
+from harborsite.api.paging import paged
+from harborsite.api.wire import stamp, stamp_seconds, without_empty
+from harborsite.errors import BadRequest, NotFound
+from harborsite.jobs import engine
+from harborsite.jobs.kinds import RETENTION
+from harborsite.jobs.models import Execution, Status, Task
+from projects.api.base import SIGNED_IN, ApiView, created, require
+from projects.models import Project
+from registry.models import RetentionPolicy
+from registry.policies import retention
+
+_STATUS_CODES = {Status.PENDING: 0, Status.RUNNING: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    level: str = ""
+    ref: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    kind: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def cron(self) -> str:
+        cron = self.settings.get("cron") or ""
+        return cron if isinstance(cron, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorShape:
+    kind: str = ""
+    decoration: str = ""
+    pattern: str = ""
+    extras: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return {
+            "kind": self.kind,
+            "decoration": self.decoration,
+            "pattern": self.pattern,
+            "extras": self.extras,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RuleShape:
+    disabled: bool = False
+    template: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    tag_selectors: list[SelectorShape] = field(default_factory=list)
+    scope_selectors: dict[str, list[SelectorShape]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "disabled": self.disabled,
+            "template": self.template,
+            "params": self.params,
+            "tag_selectors": [selector.as_dict() for selector in self.tag_selectors],
+            "scope_selectors": {
+                key: [selector.as_dict() for selector in each] for key, each in self.scope_selectors.items()
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyShape:
+    scope: Scope = Scope()
+    trigger: Trigger = Trigger()
+    rules: list[RuleShape] = field(default_factory=list)
+
+    @property
+    def plain_rules(self) -> list[dict[str, Any]]:
+        return [rule.as_dict() for rule in self.rules]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequest:
+    action: str = ""
+
+
+def render(policy: RetentionPolicy) -> dict[str, Any]:
+    settings = {"cron": policy.cron}
+    if next_run := retention.next_run(policy):
+        settings["next_scheduled_time"] = stamp(next_run)
+    return {
+        "id": policy.pk,
+        "algorithm": "or",
+        "rules": [without_empty(dict(rule), "disabled") for rule in policy.rules],
+        "trigger": {"kind": "Schedule", "settings": settings},
+        "scope": {"level": "project", "ref": policy.project_id},
+    }
+
+
+def render_execution(execution: Execution) -> dict[str, Any]:
+    return {
+        "id": execution.pk,
+        "policy_id": execution.vendor_id,
+        "start_time": stamp_seconds(execution.start_time),
+        "end_time": stamp_seconds(execution.end_time),
+        "status": execution.status,
+        "trigger": execution.trigger,
+        "dry_run": bool(execution.extra_attrs.get("dry_run")),
+    }
+
+
+def render_task(task: Task) -> dict[str, Any]:
+    return {
+        "id": task.pk,
+        "execution_id": task.execution_id,
+        "repository": str(task.extra_attrs.get("repository", "")),
+        "job_id": str(task.pk),
+        "status": task.status,
+        "status_code": _STATUS_CODES.get(Status(task.status), 3),
+        "status_revision": task.run_count,
+        "start_time": stamp_seconds(task.start_time),
+        "end_time": stamp_seconds(task.end_time),
+        "total": task.extra_attrs.get("total", 0),
+        "retained": task.extra_attrs.get("retained", 0),
+    }
+
+
+class RetentionMetadataView(ApiView):
+    actions = {"GET": SIGNED_IN}
+
+    def get(self, request: Request) -> Response:
+        texts = {
+            "latestPushedK": ("the most recently pushed # artifacts", "COUNT"),
+            "latestPulledN": ("the most recently pulled # artifacts", "COUNT"),
+            "nDaysSinceLastPush": ("pushed within the last # days", "DAYS"),
+            "nDaysSinceLastPull": ("pulled within the last # days", "DAYS"),
+            "always": ("always", ""),
+        }
+        templates = [
+            {
+                "rule_template": name,
+                "display_text": text,
+                "action": "retain",
+                "params": [{"type": "int", "unit": unit, "required": True}] if unit else [],
+            }
+            for name, (text, unit) in texts.items()
+        ]
+        return Response(
+            {
+                "templates": templates,
+                "scope_selectors": [_selector("Repositories", "repoMatches", "repoExcludes")],
+                "tag_selectors": [_selector("Tags", "matches", "excludes")],
+            }
+        )
+
+
+def _selector(text: str, *decorations: str) -> dict[str, Any]:
+    return {"display_text": text, "kind": "doublestar", "decorations": list(decorations)}
+
+
+class RetentionBase(ApiView):
+    """The policy is found first, then its project is asked whether the caller may."""
+
+    actions = {"GET": SIGNED_IN, "POST": SIGNED_IN, "PUT": SIGNED_IN, "PATCH": SIGNED_IN, "DELETE": SIGNED_IN}
+
+    def policy(self, verb: str) -> RetentionPolicy:
+        given = self.kwargs["id"]
+        policy = RetentionPolicy.objects.select_related("project").filter(pk=given).first()
+        if policy is None:
+            self.missing(given)
+            raise NotFound(f"the retention policy id {given} does not match")
+        require(self.who, f"tag-retention:{verb}", policy.project)
+        return policy
+
+    def missing(self, policy_id: int) -> None:
+        """What else to say of a policy that is not there."""
+
+    def execution(self, verb: str) -> Execution:
+        """Only among the runs of this policy, whatever the number says."""
+        policy, given = self.policy(verb), self.kwargs["eid"]
+        rows = Execution.objects.filter(vendor_type=RETENTION, vendor_id=policy.pk)
+        execution = rows.filter(pk=given).first()
+        if execution is None:
+            raise NotFound(f"execution {given} not found")
+        return execution
+
+
+class RetentionsView(ApiView):
+    actions = {"POST": SIGNED_IN}
+
+    def post(self, request: Request) -> Response:
+        new = body.read(request, PolicyShape)
+        if new.scope.level != "project":
+            raise BadRequest(f"invalid scope level {new.scope.level[:100]}")
+        project = Project.objects.filter(pk=new.scope.ref).first()
+        if project is None:
+            raise BadRequest(f"invalid Project id {new.scope.ref}")
+        require(self.who, "tag-retention:create", project)
+        policy = retention.create_policy(project=project, rules=new.plain_rules, cron=new.trigger.cron, actor=self.who)
+        return created(f"/api/v2.0/retentions/{policy.pk}")
+
+
+class RetentionView(RetentionBase):
+    def get(self, request: Request, id: int) -> Response:
+        return Response(render(self.policy("read")))
+
+    def put(self, request: Request, id: int) -> Response:
+        policy, new = self.policy("update"), body.read(request, PolicyShape)
+        if new.scope.ref not in {0, policy.project_id}:
+            raise BadRequest("the project of a retention policy does not change")
+        retention.update_policy(policy=policy, rules=new.plain_rules, cron=new.trigger.cron, actor=self.who)
+        return Response()
+
+    def delete(self, request: Request, id: int) -> Response:
+        retention.delete_policy(policy=self.policy("delete"), actor=self.who)
+        return Response()
+
+    def missing(self, policy_id: int) -> None:
+        if self.request.method == "DELETE":
+            raise BadRequest(f"no such Retention policy with id {policy_id}")
+
+
+class RetentionExecutionsView(RetentionBase):
+    def get(self, request: Request, id: int) -> Response:
+        rows = Execution.objects.filter(vendor_type=RETENTION, vendor_id=self.policy("read").pk)
+        rows = rows.order_by("-start_time", "-pk")
+        return paged(request, rows, lambda found: [render_execution(each) for each in found], default_size=0)
+
+    def post(self, request: Request, id: int) -> Response:
+        policy = self.policy("update")
+        execution = retention.start(policy=policy, dry_run=body.read(request, RunRequest).dry_run)
+        return created(f"/api/v2.0/retentions/{policy.pk}/executions/{execution.pk}")
+
+
+class RetentionExecutionView(RetentionBase):
+    def patch(self, request: Request, id: int, eid: int) -> Response:
+        execution = self.execution("update")
+        if body.read(request, ActionRequest).action != "stop":
+            raise BadRequest("the action can only be stop")
+        engine.stop(execution=execution)
+        return Response()
+
+
+class RetentionTasksView(RetentionBase):
+    def get(self, request: Request, id: int, eid: int) -> Response:
+        rows = Task.objects.filter(execution=self.execution("read")).order_by("-start_time", "-pk")
+        return paged(request, rows, lambda found: [render_task(each) for each in found], default_size=0)
+
+
+class RetentionTaskLogView(RetentionBase):
+    def get(self, request: Request, id: int, eid: int, tid: int) -> HttpResponse:
+        task = Task.objects.filter(execution=self.execution("read"), pk=tid).first()
+        if task is None:
+            raise NotFound(f"task {tid} not found")
+        text = "".join(part.text for part in task.log_parts.all())
+        return HttpResponse(text, content_type="text/plain", headers={"X-Content-Type-Options": "nosniff"})
