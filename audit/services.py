@@ -25,7 +25,7 @@ def record(
 ) -> AuditLog:
     """Add one row now, in the caller's transaction. `actor` may be a bare name where nobody is signed in."""
     row = AuditLog(
-        username=actor if isinstance(actor, str) else actor.username,
+        username=name_of(actor),
         operation=operation,
         resource_type=resource_type,
         resource=resource[:1024],
@@ -36,6 +36,11 @@ def record(
     )
     row.save(force_insert=True)
     return row
+
+
+def name_of(actor: Principal | str) -> str:
+    """The name under which `actor` is written down."""
+    return actor if isinstance(actor, str) else actor.username
 
 
 class Pull(NamedTuple):

@@ -8,9 +8,11 @@ from typing import Any
 from django.db import transaction
 from django.dispatch import Signal
 
-artifact_pushed = Signal()  # artifact_id: int, repository: str, digest: str, tags: tuple[str, ...], created: bool
-artifact_deleted = Signal()  # artifact_id: int, repository: str, digest: str, tags: tuple[str, ...]
-artifact_pulled = Signal()  # artifact_id: int, repository: str, digest: str, tag: str, username: str
+# Each with project_id: int, repository: str, digest: str, username: str, and what is named beside it.
+artifact_pushed = Signal()  # artifact_id: int, tags: tuple[str, ...], created: bool
+artifact_deleted = Signal()  # artifact_id: int, tags: tuple[str, ...]
+artifact_pulled = Signal()  # artifact_id: int, tag: str
+
 tag_deleted = Signal()  # repository: str, digest: str, tag: str
 repository_deleted = Signal()  # repository: str, project_id: int
 

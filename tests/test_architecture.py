@@ -263,6 +263,7 @@ WITHOUT_A_PAGE: dict[str, str] = {
     "projects.UserGroup": "filled by sign-in sources; its members are shown on projects",
     "projects.CVEAllowlist": "administered by the REST API",
     "registry.Tag": "on the page of its artifact",
+    "projects.WebhookPolicy": "administered by the REST API",
     "registry.ArtifactLabel": "on the page of its artifact",
     "registry.ImmutableRule": "administered by the REST API",
     "registry.RetentionPolicy": "administered by the REST API",

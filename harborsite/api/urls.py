@@ -9,5 +9,6 @@ converters.register()
 urlpatterns = [
     path("", include("audit.api.urls")),
     path("", include("registry.api.urls")),
+    path("", include("replication.preheat.api.urls")),
     path("", include("projects.api.urls")),
 ]

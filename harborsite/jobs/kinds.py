@@ -19,6 +19,8 @@ SCHEDULER = "SCHEDULER"
 EXECUTION_SWEEP = "EXECUTION_SWEEP"
 SYSTEM_ARTIFACT_CLEANUP = "SYSTEM_ARTIFACT_CLEANUP"
 RETENTION = "RETENTION"
+WEBHOOK = "WEBHOOK"
+SLACK = "SLACK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    WEBHOOK: Kind("projects.jobs.deliver", max_attempts=3),
+    SLACK: Kind("projects.jobs.deliver", max_attempts=3, concurrency=1),
     RETENTION: Kind("registry.jobs.retain", launch="registry.jobs.repositories_to_judge", max_attempts=3),
     SYSTEM_ARTIFACT_CLEANUP: Kind("registry.jobs.clean_up", concurrency=1),
     EXECUTION_SWEEP: Kind("harborsite.jobs.sweep.trim", concurrency=1, keep=10),

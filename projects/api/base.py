@@ -104,7 +104,7 @@ class ApiView(APIView):
         return super().finalize_response(request, response, *args, **kwargs)
 
     def _allowed(self) -> str:
-        return ",".join(sorted(self.actions))
+        return ",".join(sorted(method for method in self.actions if hasattr(self, method.lower())))
 
 
 def _drop_content(response: Any) -> None:

@@ -12,9 +12,11 @@ from projects.api import (
     system,
     usergroups,
     users,
+    webhooks,
 )
 
 PROJECT = "projects/<str:project_name_or_id>"
+WEBHOOK = f"{PROJECT}/webhook/policies/<number:webhook_policy_id>"
 
 urlpatterns = [
     path("ping", system.PingView.as_view()),
@@ -49,6 +51,17 @@ urlpatterns = [
     path(f"{PROJECT}/summary", projects.SummaryView.as_view()),
     path(f"{PROJECT}/metadatas", projects.MetadatasView.as_view()),
     path(f"{PROJECT}/metadatas/<str:meta_name>", projects.MetadataView.as_view()),
+    path(f"{PROJECT}/webhook/policies", webhooks.WebhookPoliciesView.as_view()),
+    path(f"{PROJECT}/webhook/policies/<number:webhook_policy_id>", webhooks.WebhookPolicyView.as_view()),
+    path(f"{WEBHOOK}/executions", webhooks.WebhookExecutionsView.as_view()),
+    path(f"{WEBHOOK}/executions/<number:execution_id>/tasks", webhooks.WebhookTasksView.as_view()),
+    path(
+        f"{WEBHOOK}/executions/<number:execution_id>/tasks/<number:task_id>/log",
+        webhooks.WebhookTaskLogView.as_view(),
+    ),
+    path(f"{PROJECT}/webhook/lasttrigger", webhooks.LastTriggerView.as_view()),
+    path(f"{PROJECT}/webhook/jobs", webhooks.WebhookJobsView.as_view()),
+    path(f"{PROJECT}/webhook/events", webhooks.WebhookEventsView.as_view()),
     path(f"{PROJECT}/members", members.MembersView.as_view()),
     path(f"{PROJECT}/members/<number:mid>", members.MemberView.as_view()),
 ]

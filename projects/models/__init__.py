@@ -8,6 +8,7 @@ from projects.models.quota import Quota
 from projects.models.robot import Robot
 from projects.models.setting import Setting
 from projects.models.user import User
+from projects.models.webhook import WebhookPolicy
 
 __all__ = [
     "CVEAllowlist",
@@ -20,4 +21,5 @@ __all__ = [
     "Setting",
     "User",
     "UserGroup",
+    "WebhookPolicy",
 ]

@@ -129,6 +129,8 @@ def _delete(repository: Repository, doomed: Sequence[Artifact], actor: Principal
             repository=repository.name,
             digest=artifact.digest,
             tags=tuple(tags.get(artifact.pk, ())),
+            project_id=repository.project_id,
+            username=audit.name_of(actor),
         )
 
 

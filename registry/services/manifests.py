@@ -214,6 +214,8 @@ def _write(
             digest=artifact.digest,
             tags=tuple(tags),
             created=created,
+            project_id=project.pk,
+            username=audit.name_of(actor),
         )
     return Pushed(artifact, parsed.subject.digest if parsed.subject else None, tuple(tags))
 

@@ -75,7 +75,8 @@ class Pulls:
             repository=repository_name,
             digest=digest,
             tag=tag,
-            username=username,
+            project_id=project_id,
+            username=username or ANONYMOUS,
         )
         if waiting >= _WRITE_NOW:
             self.flush()

@@ -1,0 +1,79 @@
+"""What can be told, and handing an event to every policy that wants it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from harborsite.jobs import engine
+from harborsite.jobs.kinds import SLACK, WEBHOOK
+from harborsite.jobs.models import Trigger
+from projects import params
+from projects.models import WebhookPolicy
+from projects.webhooks import payloads
+
+_FRESH_SECONDS = 5.0
+
+
+class Event(models.TextChoices):
+    """Harbor's names, in the order in which it lists them."""
+
+    PUSH_ARTIFACT = "PUSH_ARTIFACT"
+    PULL_ARTIFACT = "PULL_ARTIFACT"
+    DELETE_ARTIFACT = "DELETE_ARTIFACT"
+    QUOTA_EXCEED = "QUOTA_EXCEED"
+    QUOTA_WARNING = "QUOTA_WARNING"
+    SCANNING_FAILED = "SCANNING_FAILED"
+    SCANNING_STOPPED = "SCANNING_STOPPED"
+    SCANNING_COMPLETED = "SCANNING_COMPLETED"
+    REPLICATION = "REPLICATION"
+    TAG_RETENTION = "TAG_RETENTION"
+
+
+_wanted: dict[str, frozenset[int]] = {}
+_read_at = float("-inf")
+
+
+def is_wanted(event: Event, project_id: int) -> bool:
+    """Whether anybody wants to know; costs nothing for pulls that nobody asked about. Up to 5 seconds old."""
+    global _wanted, _read_at
+    if time.monotonic() - _read_at > _FRESH_SECONDS:
+        found: dict[str, set[int]] = {}
+        for project, events in WebhookPolicy.objects.filter(enabled=True).values_list("project_id", "event_types"):
+            for name in events:
+                found.setdefault(name, set()).add(project)
+        _wanted = {name: frozenset(projects) for name, projects in found.items()}
+        _read_at = time.monotonic()
+    return project_id in _wanted.get(event, ())
+
+
+def forget() -> None:
+    """Look again at the next event."""
+    global _read_at
+    _read_at = float("-inf")
+
+
+def notify(*, event: Event, project_id: int, operator: str, data: Mapping[str, Any]) -> None:
+    """Start one delivery for each target of each policy that wants the event."""
+    if not params.get(params.NOTIFICATION_ENABLE):
+        return
+    policies = WebhookPolicy.objects.filter(project=project_id, enabled=True)
+    moment = timezone.now()
+    with transaction.atomic():
+        for policy in policies:
+            if event not in policy.event_types:
+                continue
+            for target in policy.targets:
+                payload = payloads.build(
+                    policy=policy, target=target, event=event, operator=operator, data=data, moment=moment
+                )
+                engine.start(
+                    vendor_type=SLACK if target["type"] == "slack" else WEBHOOK,
+                    vendor_id=policy.pk,
+                    trigger=Trigger.EVENT,
+                    extra_attrs={"event_type": event, "payload": payload, "address": target["address"]},
+                )

@@ -1,0 +1,143 @@
+"""Webhook policies: made, changed, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from audit import services as audit
+from audit.events import Operation, ResourceType
+from harborsite.errors import BadRequest, Conflict, PreconditionFailed
+from harborsite.jobs.kinds import SLACK, WEBHOOK
+from harborsite.jobs.models import FINAL, Execution
+from harborsite.principal import Principal
+from projects.models import Project, WebhookPolicy
+from projects.webhooks import events, payloads
+
+TYPES = ("http", "slack")
+FORMATS = ("Default", payloads.CLOUD_EVENTS)
+MAX_TARGETS = 10
+_MAX_ADDRESS, _MAX_HEADER, _MAX_NAME, _MAX_TEXT = 2048, 4096, 128, 1024
+
+
+def create_policy(
+    *,
+    project: Project,
+    name: str,
+    description: str,
+    enabled: bool,
+    event_types: Sequence[str],
+    targets: Sequence[Mapping[str, Any]],
+    actor: Principal,
+) -> WebhookPolicy:
+    policy = WebhookPolicy(project=project, creator=actor.username)
+    _fill(policy, name, description, enabled, event_types, targets)
+    with transaction.atomic():
+        _save(policy)
+        _record(actor, Operation.CREATE, policy)
+        transaction.on_commit(events.forget)
+    return policy
+
+
+def update_policy(
+    *,
+    policy: WebhookPolicy,
+    name: str,
+    description: str,
+    enabled: bool,
+    event_types: Sequence[str],
+    targets: Sequence[Mapping[str, Any]],
+    actor: Principal,
+) -> WebhookPolicy:
+    _fill(policy, name, description, enabled, event_types, targets)
+    with transaction.atomic():
+        _save(policy)
+        _record(actor, Operation.UPDATE, policy)
+        transaction.on_commit(events.forget)
+    return policy
+
+
+def delete_policy(*, policy: WebhookPolicy, actor: Principal) -> None:
+    """Remove a policy whose deliveries are all done."""
+    unfinished = executions(policy).exclude(status__in=FINAL)
+    if unfinished.exists():
+        raise PreconditionFailed(_("the policy has deliveries under way, stop them first"))
+    with transaction.atomic():
+        _record(actor, Operation.DELETE, policy)
+        policy.delete()
+        transaction.on_commit(events.forget)
+
+
+def executions(policy: WebhookPolicy) -> Any:
+    """The deliveries of one policy."""
+    return Execution.objects.filter(vendor_type__in=[WEBHOOK, SLACK], vendor_id=policy.pk)
+
+
+def _fill(
+    policy: WebhookPolicy,
+    name: str,
+    description: str,
+    enabled: bool,
+    event_types: Sequence[str],
+    targets: Sequence[Mapping[str, Any]],
+) -> None:
+    if not 1 <= len(name) <= _MAX_NAME or len(description) > _MAX_TEXT:
+        raise BadRequest(_("the name or description of the policy is empty or too long"))
+    if not targets:
+        raise BadRequest(_("empty notification target with policy {name}").format(name=name))
+    if not event_types:
+        raise BadRequest(_("empty event type"))
+    if len(targets) > MAX_TARGETS:
+        raise BadRequest(_("a policy has at most {count} targets").format(count=MAX_TARGETS))
+    for event in event_types:
+        if event not in events.Event.values:
+            raise BadRequest(_("unsupported event type {event}").format(event=event[:100]))
+    policy.name, policy.description, policy.enabled = name, description, enabled
+    policy.event_types = list(dict.fromkeys(event_types))
+    policy.targets = [_target(target) for target in targets]
+
+
+def _target(given: Mapping[str, Any]) -> dict[str, Any]:
+    kind, address, header = given["type"], given["address"].strip(), given["auth_header"]
+    if kind not in TYPES:
+        raise BadRequest(_("unsupported notify type {type}").format(type=kind[:100]))
+    payload_format = given["payload_format"]
+    if kind == "slack" and payload_format:
+        raise BadRequest(_("set payload format is not allowed for slack"))
+    if payload_format and payload_format not in FORMATS:
+        raise BadRequest(_("unsupported payload format {format}").format(format=payload_format[:100]))
+    parts = urlsplit(address if "://" in address else f"http://{address}")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or len(address) > _MAX_ADDRESS:
+        raise BadRequest(_("invalid address of a webhook"))
+    if len(header) > _MAX_HEADER or not header.isprintable():
+        raise BadRequest(_("invalid auth header of a webhook"))
+    target: dict[str, Any] = {"type": kind, "address": address}
+    if header:
+        target["auth_header"] = header
+    if given["skip_cert_verify"]:
+        target["skip_cert_verify"] = True
+    if kind == "http":
+        target["payload_format"] = payload_format or FORMATS[0]
+    return target
+
+
+def _save(policy: WebhookPolicy) -> None:
+    try:
+        with transaction.atomic():
+            policy.save()
+    except IntegrityError:
+        raise Conflict(_("notification policy named {name} already exists").format(name=policy.name)) from None
+
+
+def _record(actor: Principal, operation: Operation, policy: WebhookPolicy) -> None:
+    audit.record(
+        actor=actor,
+        operation=operation,
+        resource_type=ResourceType.WEBHOOK,
+        resource=policy.name,
+        project_id=policy.project_id,
+    )
