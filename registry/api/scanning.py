@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from harborsite.api import body, query
 from harborsite.api.paging import paged_list
-from harborsite.errors import BadRequest, NotFound, PreconditionFailed, Unprocessable
+from harborsite.errors import BadRequest, NotFound, PreconditionFailed, Unauthorized, Unprocessable
 from projects.api.base import SIGNED_IN, ApiView, ProjectView
 from projects.services import lifecycle
 from registry.api.artifacts import ArtifactBase
@@ -74,6 +74,12 @@ class ProjectScannerView(ProjectView):
     """The choice is kept with the project's settings, whether there is such a scanner or not."""
 
     actions = {"GET": "scanner:read", "PUT": "scanner:create"}
+
+    def authorise(self, action: str) -> None:
+        """Visitors see public projects, but not by what they are scanned."""
+        if not self.who.is_authenticated:
+            raise Unauthorized
+        super().authorise(action)
 
     def get(self, request: Request, project_name_or_id: str) -> Response:
         return Response({})

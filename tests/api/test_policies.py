@@ -1,0 +1,409 @@
+"""Immutability, retention and webhooks: what a project's policies do, seen from outside."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from harborsite.jobs import runner, schedules
+from harborsite.jobs.models import Execution, Schedule, Status, Task
+from harborsite.outbound import addresses
+from projects.models import Project, User, WebhookPolicy
+from projects.webhooks import events
+from registry.models import Artifact, RetentionPolicy, Tag
+from registry.policies import doublestar
+from tests import images
+from tests.api.calls import delete, get, made, names, patch, post, put
+from tests.factories import client_for, error_code, make_project, push
+from tests.images import image
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def owner(library: Project) -> Client:
+    return client_for(library.owner)
+
+
+def run_everything() -> None:
+    """What the workers do: make the tasks of each execution, and run them."""
+    for execution in Execution.objects.filter(launched=False):
+        runner.launch(execution.pk)
+    for task in Task.objects.filter(status=Status.PENDING):
+        runner.run(task.pk)
+
+
+# --- patterns -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [
+        ("", "anything/at all", True),
+        ("**", "a/b", True),
+        ("*", "a/b", False),
+        ("v*", "v1.0", True),
+        ("v*", "w1", False),
+        ("{v,w}?", "w1", True),
+        ("{a,b}/{c,d}", "b/d", True),
+        ("a/**", "a/b/c", True),
+        ("**/c", "a/b/c", True),
+        ("[0-9]*", "3.19", True),
+        ("[!0-9]*", "3.19", False),
+        ("1.0", "1x0", False),
+        ("\\*", "*", True),
+        ("{a", "{a", True),
+        ("[", "[", True),
+    ],
+)
+def test_a_pattern_fits_what_it_should(pattern: str, text: str, expected: bool) -> None:
+    assert doublestar.matches(pattern, text) is expected
+
+
+def test_no_pattern_takes_long() -> None:
+    assert not doublestar.matches("*a" * 200 + "b", "a" * 255)
+    assert not doublestar.matches("{a,b}" * 100, "c")
+
+
+# --- immutability ---------------------------------------------------------------------------------
+
+
+def rule(tags: str, repositories: str = "**", **more: Any) -> dict[str, Any]:
+    return {
+        "tag_selectors": [{"kind": "doublestar", "decoration": "matches", "pattern": tags}],
+        "scope_selectors": {
+            "repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": repositories}]
+        },
+        **more,
+    }
+
+
+def test_an_immutable_tag_is_neither_moved_nor_deleted(owner: Client) -> None:
+    """By whatever way: a push, the tag, the artifact, the manifest's digest, the repository."""
+    first = image("first")
+    push(owner, "library/alpine:v1", first)
+    made(post(owner, "/projects/library/immutabletagrules", rule("v*", "alp*")))
+    repository = "/projects/library/repositories/alpine"
+    refusals = [
+        push(owner, "library/alpine:v1", image("second")),
+        owner.delete(f"/v2/library/alpine/manifests/{first.digest}"),
+        delete(owner, f"{repository}/artifacts/v1/tags/v1"),
+        delete(owner, f"{repository}/artifacts/v1"),
+        delete(owner, repository),
+    ]
+    assert {(answer.status_code, error_code(answer)) for answer in refusals} == {(412, "PRECONDITION")}
+    assert Tag.objects.get().artifact.digest == first.digest
+    assert push(owner, "library/alpine:w1", image("third")).status_code == 201
+    assert push(owner, "library/other:v1", image("fourth")).status_code == 201
+
+
+def test_a_rule_can_be_switched_off_and_is_its_projects_own(owner: Client, carol: User) -> None:
+    rules = "/projects/library/immutabletagrules"
+    made_rule = made(post(owner, rules, rule("v*")))
+    assert post(owner, rules, rule("v*")).status_code == 409
+    make_project("mine", carol)
+    foreign = f"/projects/mine/immutabletagrules/{made_rule}"
+    assert put(client_for(carol), foreign, rule("x", disabled=True)).status_code == 404
+    assert delete(client_for(carol), foreign).status_code == 404
+    assert put(owner, f"{rules}/{made_rule}", rule("v*", disabled=True)).status_code == 200
+    push(owner, "library/alpine:v1", image("first"))
+    assert push(owner, "library/alpine:v1", image("second")).status_code == 201
+
+
+# --- retention ------------------------------------------------------------------------------------
+
+
+def policy(project: Project, *rules: dict[str, Any], cron: str = "") -> dict[str, Any]:
+    return {
+        "algorithm": "or",
+        "scope": {"level": "project", "ref": project.pk},
+        "trigger": {"kind": "Schedule", "settings": {"cron": cron}},
+        "rules": list(rules),
+    }
+
+
+def keep(template: str, number: int = 0, **more: Any) -> dict[str, Any]:
+    return {**rule("**"), "action": "retain", "template": template, "params": {template: number}, **more}
+
+
+def aged(client: Client, tag: str, days: int, repository: str = "alpine") -> images.Manifest:
+    """An image that was pushed so many days ago."""
+    manifest = image(tag)
+    assert push(client, f"library/{repository}:{tag}", manifest).status_code == 201
+    then = timezone.now() - timedelta(days=days)
+    Artifact.objects.filter(digest=manifest.digest).update(push_time=then)
+    Tag.objects.filter(name=tag).update(push_time=then)
+    return manifest
+
+
+def retained(client: Client, library: Project, *rules: dict[str, Any]) -> set[str]:
+    """The tags that are left after a run of these rules."""
+    number = made(post(client, "/retentions", policy(library, *rules)))
+    made(post(client, f"/retentions/{number}/executions", {"dry_run": False}))
+    run_everything()
+    return set(Tag.objects.values_list("name", flat=True))
+
+
+def test_the_newest_are_kept(owner: Client, library: Project) -> None:
+    for days, tag in enumerate(("v3", "v2", "v1")):
+        aged(owner, tag, days)
+    assert retained(owner, library, keep("latestPushedK", 2)) == {"v3", "v2"}
+
+
+def test_what_any_rule_keeps_stays(owner: Client, library: Project) -> None:
+    for days, tag in ((1, "new"), (40, "old"), (50, "release-1")):
+        aged(owner, tag, days)
+    releases = {**keep("always"), **rule("release-*")}
+    assert retained(owner, library, keep("nDaysSinceLastPush", 30), releases) == {"new", "release-1"}
+
+
+def test_pulls_count_where_the_rule_says_so(owner: Client, library: Project) -> None:
+    for days, tag in ((40, "used"), (40, "unused")):
+        aged(owner, tag, days)
+    Tag.objects.filter(name="used").update(pull_time=timezone.now())
+    assert retained(owner, library, keep("nDaysSinceLastPull", 7)) == {"used"}
+
+
+def test_immutable_tags_and_other_repositories_are_left_alone(owner: Client, library: Project) -> None:
+    aged(owner, "v1", 90)
+    aged(owner, "w1", 90)
+    aged(owner, "x1", 90, "other")
+    made(post(owner, "/projects/library/immutabletagrules", rule("v*")))
+    only_alpine = {**keep("latestPushedK", 0), **rule("**", "alpine")}
+    assert retained(owner, library, only_alpine) == {"v1", "x1"}
+
+
+def test_a_disabled_rule_judges_nothing(owner: Client, library: Project) -> None:
+    aged(owner, "v1", 90)
+    assert retained(owner, library, keep("latestPushedK", 0, disabled=True)) == {"v1"}
+
+
+def test_a_dry_run_only_tells(owner: Client, library: Project) -> None:
+    manifest = aged(owner, "v1", 90)
+    number = made(post(owner, "/retentions", policy(library, keep("latestPushedK", 0))))
+    run = made(post(owner, f"/retentions/{number}/executions", {"dry_run": True}))
+    run_everything()
+    (execution,) = get(owner, f"/retentions/{number}/executions").json()
+    assert (execution["id"], execution["status"], execution["dry_run"]) == (run, "Success", True)
+    (task,) = get(owner, f"/retentions/{number}/executions/{run}/tasks").json()
+    assert (task["repository"], task["total"], task["retained"]) == ("library/alpine", 1, 0)
+    log = get(owner, f"/retentions/{number}/executions/{run}/tasks/{task['id']}").content.decode()
+    assert manifest.digest in log
+    assert "DEL" in log
+    assert Tag.objects.filter(name="v1").exists()
+
+
+def test_a_schedule_runs_the_policy_and_goes_with_it(owner: Client, library: Project) -> None:
+    aged(owner, "v1", 90)
+    number = made(post(owner, "/retentions", policy(library, keep("latestPushedK", 0), cron="0 0 0 * * *")))
+    assert get(owner, "/projects/library").json()["metadata"]["retention_id"] == str(number)
+    schedules.fire_due(timezone.now() + timedelta(days=2))
+    run_everything()
+    assert not Tag.objects.exists()
+    assert delete(owner, f"/retentions/{number}").status_code == 200
+    assert not Schedule.objects.filter(vendor_type="RETENTION").exists()
+    assert "retention_id" not in get(owner, "/projects/library").json()["metadata"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rules": [{**keep("latestPushedK", 1), "tag_selectors": []}]},
+        {"rules": [keep("latestPushedK", -1)]},
+        {"rules": [keep("latestPushedK", 40000)]},
+        {"rules": [keep("always", n) for n in range(16)]},
+        {"scope": {"level": "system", "ref": 1}},
+        {"trigger": {"kind": "Schedule", "settings": {"cron": "* * * * *"}}},
+    ],
+)
+def test_a_policy_that_can_not_be_is_refused(owner: Client, library: Project, wrong: dict[str, Any]) -> None:
+    assert post(owner, "/retentions", {**policy(library, keep("always")), **wrong}).status_code == 400
+    assert not RetentionPolicy.objects.exists()
+
+
+def test_a_policy_is_not_reached_from_another_project(owner: Client, library: Project, carol: User) -> None:
+    mine = make_project("mine", carol)
+    other, client = made(post(owner, "/retentions", policy(library, keep("always")))), client_for(carol)
+    own = made(post(client, "/retentions", policy(mine, keep("always"))))
+    run = made(post(owner, f"/retentions/{other}/executions", {"dry_run": True}))
+    run_everything()
+    task = Task.objects.filter(execution=run).first()
+    for path in (f"/retentions/{other}", f"/retentions/{other}/executions"):
+        assert get(client, path).status_code == 403
+    assert get(client, f"/retentions/{own}/executions/{run}/tasks").status_code == 404
+    assert patch(client, f"/retentions/{own}/executions/{run}", {"action": "stop"}).status_code == 404
+    assert task is None or get(client, f"/retentions/{own}/executions/{run}/tasks/{task.pk}").status_code == 404
+    moved = policy(library, keep("always"))
+    assert put(client, f"/retentions/{own}", moved).status_code == 400
+
+
+# --- webhooks -------------------------------------------------------------------------------------
+
+
+class Receiver:
+    """An address that is told of events, and answers with what the test wants."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        outer = self
+
+        class Answers(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.got.append((dict(self.headers), body))
+                self.send_response(outer.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *details: Any) -> None:
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+
+    def json(self) -> Any:
+        return json.loads(self.got[-1][1])
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    class Loopback:
+        allowed_networks = (ip_network("127.0.0.0/8"),)
+
+    monkeypatch.setattr(addresses, "current", Loopback)
+    events.forget()
+    receiver = Receiver()
+    thread = threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield receiver
+    receiver.server.shutdown()
+    receiver.server.server_close()
+    events.forget()
+
+
+def hook(address: str, *event_types: str, **target: Any) -> dict[str, Any]:
+    return {
+        "name": "hook",
+        "enabled": True,
+        "event_types": list(event_types or ("PUSH_ARTIFACT",)),
+        "targets": [{"type": "http", "address": address, **target}],
+    }
+
+
+POLICIES = "/projects/library/webhook/policies"
+
+
+def test_a_push_is_told(owner: Client, receiver: Receiver) -> None:
+    secret = "Bearer abc"
+    number = made(post(owner, POLICIES, hook(receiver.url, auth_header=secret)))
+    pushed = image("told")
+    push(owner, "library/alpine:v1", pushed)
+    run_everything()
+    headers, body = receiver.got[0]
+    told = receiver.json()
+    assert (told["type"], told["operator"]) == ("PUSH_ARTIFACT", "alice")
+    assert told["event_data"]["resources"] == [
+        {"digest": pushed.digest, "tag": "v1", "resource_url": "testserver/library/alpine:v1"}
+    ]
+    assert told["event_data"]["repository"]["repo_full_name"] == "library/alpine"
+    assert headers["Authorization"] == secret
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    assert headers["X-Harborsite-Signature"] == f"sha256={signature}"
+    (execution,) = get(owner, f"{POLICIES}/{number}/executions").json()
+    assert (execution["status"], execution["extra_attrs"]["event_type"]) == ("Success", "PUSH_ARTIFACT")
+    assert secret not in json.dumps(list(Task.objects.values_list("extra_attrs", flat=True)))
+    last = get(owner, "/projects/library/webhook/lasttrigger").json()
+    assert not last[0]["last_trigger_time"].startswith("0001")
+
+
+def test_only_wanted_events_of_the_own_project_are_told(owner: Client, receiver: Receiver, carol: User) -> None:
+    made(post(owner, POLICIES, hook(receiver.url, "DELETE_ARTIFACT", payload_format="CloudEvents")))
+    push(owner, "library/alpine:v1", image("quiet"))
+    make_project("mine", carol)
+    push(client_for(carol), "mine/alpine:v1", image("quiet"))
+    run_everything()
+    assert receiver.got == []
+    delete(owner, "/projects/library/repositories/alpine/artifacts/v1")
+    run_everything()
+    assert receiver.json()["type"] == "harbor.artifact.deleted"
+    assert receiver.got[0][0]["Content-Type"] == "application/cloudevents+json"
+
+
+def test_a_delivery_that_failed_is_tried_again(owner: Client, receiver: Receiver) -> None:
+    receiver.status = 503
+    made(post(owner, POLICIES, hook(receiver.url)))
+    push(owner, "library/alpine:v1", image("late"))
+    run_everything()
+    assert Task.objects.get().status == Status.PENDING
+    receiver.status = 204
+    Task.objects.update(not_before=None)
+    run_everything()
+    assert Execution.objects.get().status == Status.SUCCESS
+    assert len(receiver.got) == 2
+
+
+def test_an_address_that_may_not_be_called_is_not_called(owner: Client) -> None:
+    events.forget()
+    made(post(owner, POLICIES, hook("http://169.254.169.254/latest/meta-data")))
+    push(owner, "library/alpine:v1", image("ssrf"))
+    run_everything()
+    assert Execution.objects.get().status == Status.ERROR
+    events.forget()
+
+
+def test_slack_gets_blocks(owner: Client, receiver: Receiver) -> None:
+    made(post(owner, POLICIES, hook(receiver.url, type="slack")))
+    push(owner, "library/alpine:v1", image("slack"))
+    run_everything()
+    texts = [block["text"]["text"] for block in receiver.json()["blocks"]]
+    assert "*event_type:* PUSH_ARTIFACT" in texts
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"targets": []},
+        {"event_types": []},
+        {"event_types": ["DANCE"]},
+        {"targets": [{"type": "pigeon", "address": "http://x"}]},
+        {"targets": [{"type": "http", "address": "ftp://x"}]},
+        {"targets": [{"type": "slack", "address": "http://x", "payload_format": "Default"}]},
+        {"targets": [{"type": "http", "address": "http://x", "auth_header": "a\r\nX-Evil: 1"}]},
+        {"name": ""},
+    ],
+)
+def test_a_webhook_that_can_not_be_is_refused(owner: Client, wrong: dict[str, Any]) -> None:
+    assert post(owner, POLICIES, {**hook("http://example.com"), **wrong}).status_code == 400
+    assert not WebhookPolicy.objects.exists()
+
+
+def test_a_webhook_is_its_projects_own(owner: Client, receiver: Receiver, carol: User) -> None:
+    make_project("mine", carol)
+    number = made(post(owner, POLICIES, hook(receiver.url)))
+    push(owner, "library/alpine:v1", image("mine"))
+    run_everything()
+    task = Task.objects.get()
+    foreign, client = f"/projects/mine/webhook/policies/{number}", client_for(carol)
+    for path in (
+        foreign,
+        f"{foreign}/executions",
+        f"{foreign}/executions/{task.execution_id}/tasks",
+        f"{foreign}/executions/{task.execution_id}/tasks/{task.pk}/log",
+        f"/projects/mine/webhook/jobs?policy_id={number}",
+    ):
+        assert get(client, path).status_code == 404, path
+    assert put(client, foreign, hook("http://evil.example")).status_code == 404
+    assert delete(client, foreign).status_code == 404
+    assert names(get(owner, POLICIES)) == ["hook"]
