@@ -98,7 +98,8 @@ def _database() -> dict[str, Any]:
                 "timeout": 30,
                 "transaction_mode": "IMMEDIATE",  # a read that turns into a write can not fail half-way
                 # FULL: a commit is on the disk when the client is told so.
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000; "
+                "PRAGMA wal_autocheckpoint=4000;",
             },
         }
     return {

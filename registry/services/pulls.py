@@ -18,6 +18,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from audit import services as audit
+from harborsite.db.durability import may_be_lost_with_the_power
 from harborsite.db.retry import retried
 from registry import signals
 from registry.models import Artifact, ArtifactChild, Repository, Tag
@@ -119,7 +120,7 @@ def _write(
     log: list[audit.Pull],
 ) -> None:
     """One transaction; rows are taken in the order of their keys, so that two processes never wait in a circle."""
-    with transaction.atomic():
+    with may_be_lost_with_the_power(), transaction.atomic():
         for pk, count in sorted(repositories.items()):
             Repository.objects.filter(pk=pk).update(pull_count=F("pull_count") + count)
         _set_pull_times(artifacts)

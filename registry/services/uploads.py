@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from harborsite.db.durability import may_be_lost_with_the_power
 from harborsite.db.retry import retried
 from harborsite.errors import AppError
 from harborsite.principal import Principal
@@ -48,7 +49,7 @@ ABANDONED_AFTER = timedelta(days=1)
 
 def start(*, project: Project, repository_name: str, actor: Principal) -> BlobUpload:
     """A new upload, for this repository and this person alone."""
-    with transaction.atomic():
+    with may_be_lost_with_the_power(), transaction.atomic():
         return BlobUpload.objects.create(project=project, repository_name=repository_name, username=actor.username)
 
 
@@ -72,7 +73,7 @@ def append(*, upload: BlobUpload, stream: BinaryIO, start: int | None) -> int:
     """
     appended = _append(upload, stream, start=start)
     sha256 = appended.digest.hex if appended.digest else ""
-    with transaction.atomic():
+    with may_be_lost_with_the_power(), transaction.atomic():
         BlobUpload.objects.filter(pk=upload.pk).update(offset=appended.size, sha256=sha256, update_time=timezone.now())
     return appended.size
 
@@ -104,7 +105,7 @@ def put(*, project: Project, repository_name: str, digest: Digest, stream: Binar
 
 def cancel(*, upload: BlobUpload) -> None:
     """Forget the upload and its bytes."""
-    with transaction.atomic():
+    with may_be_lost_with_the_power(), transaction.atomic():
         BlobUpload.objects.filter(pk=upload.pk).delete()
     store().cancel(str(upload.pk))
 

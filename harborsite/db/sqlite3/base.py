@@ -3,6 +3,11 @@
 SQLite lets one writer in at a time and makes the others sleep and try again, which starves some of them under
 load. Every transaction that may write begins with BEGIN IMMEDIATE (see settings); here it first takes an
 advisory lock beside the database file, so that waiting costs nothing and no writer is told "database is locked".
+
+The gate is open again before the commit is synced to disk, or one slow disk would put all writers in a row. SQLite
+itself syncs a commit while it holds its lock (synchronous=FULL); inside a transaction that is switched off, and the
+write-ahead log is synced after it, so that writers wait for the disk side by side. The log is written in the order
+of the commits: once it is synced, so is everything before.
 """
 
 from __future__ import annotations
@@ -11,7 +16,10 @@ import fcntl
 import os
 from typing import Any
 
+from django.db import OperationalError
 from django.db.backends.sqlite3 import base
+
+from harborsite.db.durability import may_be_lost
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -21,10 +29,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         self._gate: int | None = None
         self._gate_held = False
+        self._log: int | None = None
 
     def _start_transaction_under_autocommit(self) -> None:
         self._enter_gate()
         try:
+            self._set_synchronous("NORMAL")
             super()._start_transaction_under_autocommit()  # type: ignore[misc]
         except BaseException:
             self._leave_gate()
@@ -33,20 +43,43 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _commit(self) -> None:
         try:
             super()._commit()  # type: ignore[misc]
+            self._set_synchronous("FULL")
         finally:
             self._leave_gate()
+        if not may_be_lost():
+            self._sync_log()
 
     def _rollback(self) -> None:
         try:
             super()._rollback()  # type: ignore[misc]
+            self._set_synchronous("FULL")
         finally:
             self._leave_gate()
 
+    def _set_synchronous(self, level: str) -> None:
+        self.connection.execute(f"PRAGMA synchronous={level}")
+
+    def _sync_log(self) -> None:
+        """The log exists for as long as a connection that has written is open."""
+        if self.is_in_memory_db():
+            return
+        try:
+            if self._log is None:
+                self._log = os.open(f"{self.settings_dict['NAME']}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            os.fdatasync(self._log)
+        except OSError as error:
+            raise OperationalError(f"the write-ahead log cannot be synced: {error}") from error
+
     def close(self) -> None:
         super().close()
-        if self._gate is not None and not self.in_atomic_block:
+        if self.in_atomic_block:
+            return
+        if self._gate is not None:
             os.close(self._gate)  # gives the lock up as well
             self._gate, self._gate_held = None, False
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
 
     def _enter_gate(self) -> None:
         if self.is_in_memory_db():
