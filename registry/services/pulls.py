@@ -1,7 +1,7 @@
 """Counting pulls without a write per pull: gathered in memory, written in batches.
 
 What a process gathered and has not written is lost if it is killed; it is written every few seconds, when it grows
-large, and when the process ends.
+large, and when the process ends. Receivers of the signal are told then, too, so that no pull waits for them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import threading
 from collections import Counter
 from datetime import datetime
+from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
@@ -27,7 +28,7 @@ from registry.services import blobs
 logger = logging.getLogger("registry.pulls")
 
 FLUSH_SECONDS = 5.0
-_WRITE_NOW = 2_000  # pulls in memory that make the one who adds another write them
+_WRITE_NOW = 2_000  # pulls in memory that are not left waiting
 _GIVE_UP = 100_000  # pulls in memory beyond which the database has been away too long
 
 ANONYMOUS = "anonymous"
@@ -47,6 +48,7 @@ class Pulls:
         self._artifacts: dict[int, datetime] = {}
         self._tags: dict[int, datetime] = {}
         self._log: list[audit.Pull] = []
+        self._news: list[dict[str, Any]] = []
 
     def note(
         self,
@@ -60,7 +62,7 @@ class Pulls:
         tag: str,
         username: str,
     ) -> None:
-        """Remember one pull. Costs a dictionary update, but for the one that finds the memory full."""
+        """Remember one pull; never waits."""
         now = timezone.now()
         resource = f"{repository_name}:{tag}" if tag else f"{repository_name}@{digest}"
         with self._lock:
@@ -69,24 +71,26 @@ class Pulls:
             if tag_id is not None:
                 self._tags[tag_id] = now
             self._log.append(audit.Pull(username or ANONYMOUS, resource, digest, project_id, now))
+            self._news.append(
+                {
+                    "artifact_id": artifact_id,
+                    "repository": repository_name,
+                    "digest": digest,
+                    "tag": tag,
+                    "project_id": project_id,
+                    "username": username or ANONYMOUS,
+                }
+            )
             waiting = len(self._log)
-        signals.artifact_pulled.send_robust(
-            sender=Artifact,
-            artifact_id=artifact_id,
-            repository=repository_name,
-            digest=digest,
-            tag=tag,
-            project_id=project_id,
-            username=username or ANONYMOUS,
-        )
         if waiting >= _WRITE_NOW:
-            self.flush()
+            _write_soon()
 
     def flush(self) -> None:
         """Write what was gathered; if the database is away, keep it for the next time."""
         with self._flushing:
             with self._lock:
                 gathered = (self._repositories, self._artifacts, self._tags, self._log)
+                news = self._news
                 self.forget()
             if not gathered[3]:
                 return
@@ -95,6 +99,8 @@ class Pulls:
             except DatabaseError:
                 logger.exception("pulls not written", extra={"count": len(gathered[3])})
                 self._take_back(*gathered)
+        for pull in news:
+            signals.artifact_pulled.send_robust(sender=Artifact, **pull)
 
     def _take_back(
         self,
@@ -166,9 +172,18 @@ def write_in_background() -> None:
 
 def _flush_for_ever() -> None:
     while True:
-        _pause.wait(FLUSH_SECONDS)
+        _many.wait(FLUSH_SECONDS)
+        _many.clear()
         flush()
         connection.close()
 
 
-_pause = threading.Event()
+def _write_soon() -> None:
+    """Leave it to the thread in the background, where there is one."""
+    if _started_in == os.getpid():
+        _many.set()
+    else:
+        flush()
+
+
+_many = threading.Event()
