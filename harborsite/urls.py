@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from projects.api.system import UnknownView, VersionView
+from projects.api.system import ExplorerView, UnknownView, VersionView
 from registry.auth.views import TokenView
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("service/token", TokenView.as_view()),
     path("api/version", VersionView.as_view()),
     path("api/v2.0/", include("harborsite.api.urls")),
+    path("devcenter-api-2.0", ExplorerView.as_view()),
     path("c/", include("projects.api.session_urls")),
     re_path(r"^api(/|$)", UnknownView.as_view()),
     path("", admin.site.urls),

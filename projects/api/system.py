@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.db import Error, connection
 from django.http import FileResponse, HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from harborsite import __version__, config
+from harborsite.api import openapi
+from harborsite.api.negotiation import JsonOrText
 from harborsite.api.wire import stamp
 from harborsite.errors import NotFound
 from harborsite.jobs.models import Worker
@@ -151,3 +155,32 @@ class UnknownView(ApiView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound(f"path {request.path[:200]} was not found")
+
+
+class Anything(JsonOrText):
+    """A page is shown to whoever asks for one."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type or "text/html"
+
+
+class DocumentView(ApiView):
+    """The OpenAPI document of this interface."""
+
+    actions = {"GET": ANYONE}
+
+    def get(self, request: Request) -> Response:
+        return Response(openapi.document())
+
+
+class ExplorerView(ApiView):
+    """The same as a page to read, which needs nothing from other hosts."""
+
+    actions = {"GET": ANYONE}
+    content_negotiation_class = Anything
+
+    def get(self, request: Request) -> HttpResponse:
+        return render(request._request, "api/explorer.html", {"groups": openapi.grouped()})

@@ -19,6 +19,7 @@ PROJECT = "projects/<str:project_name_or_id>"
 WEBHOOK = f"{PROJECT}/webhook/policies/<number:webhook_policy_id>"
 
 urlpatterns = [
+    path("swagger.json", system.DocumentView.as_view()),
     path("ping", system.PingView.as_view()),
     path("health", system.HealthView.as_view()),
     path("systeminfo", system.SystemInfoView.as_view()),

@@ -195,9 +195,6 @@ class AdditionView(ArtifactBase):
         self, request: Request, project_name_or_id: str, repository_name: str, reference: str, addition: str
     ) -> HttpResponse:
         name = addition.lower()
-        if name == "vulnerabilities":
-            artifact = self.artifact
-            raise NotFound(f"no scanner registration configured for project: {artifact.repository.project_id}")
         if name not in ADDITIONS:
             raise Unprocessable(f"addition in path should be one of [{' '.join(ADDITIONS)}]")
         content = additions.read(self.artifact, name)

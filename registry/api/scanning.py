@@ -70,6 +70,14 @@ class ScanLogView(ArtifactBase):
         raise NotFound(f"the log of report {report_id[:100]} is not found")
 
 
+class VulnerabilitiesOfArtifactView(ArtifactBase):
+    actions = {"GET": "artifact-addition:read"}
+
+    def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+        project_id = self.artifact.repository.project_id
+        raise NotFound(f"no scanner registration configured for project: {project_id}")
+
+
 class ProjectScannerView(ProjectView):
     """The choice is kept with the project's settings, whether there is such a scanner or not."""
 
@@ -142,6 +150,10 @@ class ScanMetricsView(ApiView):
         raise NoScanner
 
 
+class ScheduledScanMetricsView(ScanMetricsView):
+    """The same for what the schedule started."""
+
+
 class SecuritySummaryView(ApiView):
     actions = {"GET": "security-hub:read"}
 
@@ -183,3 +195,7 @@ class ExecutionOfExportView(ApiView):
 
     def get(self, request: Request, execution_id: int) -> Response:
         raise NotFound(f"execution {execution_id} not found")
+
+
+class ExportDownloadView(ExecutionOfExportView):
+    """The file of an export."""
