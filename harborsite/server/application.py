@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.urls import get_resolver
 
 from harborsite.api.middleware import RequestId
+
+if TYPE_CHECKING:
+    from registry.v2.hot import HotPath
 
 # What docker needs of settings.MIDDLEWARE: it has no session, no language and no messages.
 _MIDDLEWARE: Final[tuple[Callable[..., Any], ...]] = (RequestId, SecurityMiddleware, CommonMiddleware)
@@ -39,12 +43,22 @@ class Front:
     A browser brings a cookie, and may open registry addresses with the portal's session.
     """
 
-    def __init__(self, *, registry: WSGIApplication, site: WSGIApplication) -> None:
+    at_once: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes] | None] | None
+
+    def __init__(self, *, registry: HotPath, site: WSGIApplication, reads_at_once: bool) -> None:
+        """`reads_at_once` says that the database never makes a reader wait; then the server may ask in its loop."""
         self._registry, self._site = registry, site
+        self.at_once = self._answer_at_once if reads_at_once else None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        is_client = environ["PATH_INFO"].startswith(_PATHS) and "HTTP_COOKIE" not in environ
-        return (self._registry if is_client else self._site)(environ, start_response)
+        return (self._registry if _is_client(environ) else self._site)(environ, start_response)
+
+    def _answer_at_once(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes] | None:
+        return self._registry.at_once(environ, start_response) if _is_client(environ) else None
+
+
+def _is_client(environ: WSGIEnvironment) -> bool:
+    return environ["PATH_INFO"].startswith(_PATHS) and "HTTP_COOKIE" not in environ
 
 
 def load() -> Front:
@@ -54,7 +68,8 @@ def load() -> Front:
 
     from registry.v2.hot import HotPath
 
-    return Front(registry=HotPath(RegistryHandler(), constant_headers()), site=site)
+    hot = HotPath(RegistryHandler(), constant_headers())
+    return Front(registry=hot, site=site, reads_at_once=connection.vendor == "sqlite")
 
 
 def constant_headers() -> list[tuple[str, str]]:

@@ -18,10 +18,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
+from enum import Enum
 from typing import Any, Final
 
 from gunicorn import sock as gunicorn_sock
 from gunicorn.http import get_parser, wsgi
+from gunicorn.http.body import LengthReader
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -43,7 +45,16 @@ MAPPED: Final = "::ffff:"
 SWITCH_INTERVAL: Final = 0.001  # a thread that waits for the interpreter waits 5 ms by default
 _BODY: Final = re.compile(rb"\r\n(?:transfer-encoding:|content-length:[ \t]*(\d{1,18}))", re.IGNORECASE)
 _EXPECT: Final = re.compile(rb"\r\nexpect:", re.IGNORECASE)
-PARKED: Final = object()  # what `handle` answers when the event loop is to drain the response
+BODY_STEP: Final = 128 * 1024  # received at once of a body of unknown length
+
+
+class Outcome(Enum):
+    """What is to become of a connection."""
+
+    KEEP = "wait for the next request"
+    CLOSE = "close it"
+    PARKED = "the event loop drains the response"
+    DEFERRED = "a thread has to serve the request"
 
 
 class Exchange:
@@ -63,13 +74,16 @@ class Connection(TConn):  # type: ignore[misc]
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
         super().__init__(cfg, sock, client, server)
         self.head = bytearray()
+        self.head_due = 0.0  # when all of it has to be here
         self.exchange: Exchange | None = None
+        self.then: Callable[[Connection], None] | None = None  # what the event loop does when the socket is ready
         self.sends_body = False
         self.in_body_lane = False
         self.handshaking = cfg.is_ssl
         if cfg.is_ssl:
             self.sock = gunicorn_sock.ssl_wrap_socket(sock, cfg)
         self.parser = get_parser(cfg, self.sock, client)
+        self.parser.unreader.mxchunk = BODY_STEP
         self.initialized = self.data_ready = True
 
     def receive(self) -> bytes:
@@ -102,7 +116,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """Runs the application in threads, and everything that waits for a client in the event loop.
 
     Requests with a body hold a thread while it arrives: they get three quarters of the threads and queue beyond
-    that, so that reading always goes on.
+    that, so that reading always goes on. An application may have an attribute `at_once`, called as itself: it
+    answers what takes no waiting (else None), and is asked in the event loop, because handing a request to a thread
+    and back takes longer than most such answers.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -111,10 +127,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._body_lane = max(1, self.cfg.threads * 3 // 4)
         self._queued: deque[Connection] = deque()
         self._next_sweep = 0.0
+        self._at_once: Callable[..., Any] | None = None
 
     def init_process(self) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL)
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self._at_once = getattr(self.wsgi, "at_once", None)
 
     # --- event loop -----------------------------------------------------------------------------------------
 
@@ -140,7 +161,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._wait(conn, selectors.EVENT_READ, self._on_readable, HEAD_TIMEOUT)
 
     def _wait(self, conn: Connection, event: int, then: Callable[[Connection], None], seconds: float) -> None:
+        if conn in self._waiting and conn.then == then:
+            self._waiting[conn] = time.monotonic() + seconds
+            return
+        if conn in self._waiting:
+            self._stop_waiting(conn)
         conn.sock.setblocking(False)
+        conn.then = then
         self._waiting[conn] = time.monotonic() + seconds
         self.poller.register(conn.sock, event, lambda _sock: then(conn))
 
@@ -160,26 +187,60 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         if not conn.head:
             self._waiting[conn] = time.monotonic() + HEAD_TIMEOUT
+        if not conn.head:
+            conn.head_due = time.monotonic() + HEAD_TIMEOUT
         conn.head += data
-        if conn.is_ready():
-            self._stop_waiting(conn)
-            self._dispatch(conn)
-        elif len(conn.head) > HEAD_LIMIT + SMALL_BODY:
-            self._stop_waiting(conn)
+        self._go_on(conn)
+
+    def _go_on(self, conn: Connection) -> None:
+        """Serve what has arrived whole, request by request, then wait for more."""
+        while conn.is_ready():
+            outcome = self._start(conn)
+            if outcome is not Outcome.KEEP:
+                self._settle(conn, outcome)
+                return
+            self._take_pipelined(conn)
+        if len(conn.head) > HEAD_LIMIT + SMALL_BODY:
             with suppress(OSError):
                 conn.sock.send(HEAD_TOO_LARGE)
             self._linger(conn)
+        else:
+            patience = conn.head_due - time.monotonic() if conn.head else self.cfg.keepalive
+            self._wait(conn, selectors.EVENT_READ, self._on_readable, patience)
 
-    def _dispatch(self, conn: Connection) -> None:
-        """Hand a connection with a whole request head to a thread, or let it queue for one."""
+    def _start(self, conn: Connection) -> Outcome:
+        """Answer at once, or hand the connection to a thread, or let it queue for one."""
+        is_read = conn.head.startswith((b"GET ", b"HEAD "))
+        if not conn.sends_body:
+            self._feed(conn)
+            outcome = self._serve(conn, self._at_once) if self._at_once and is_read else Outcome.DEFERRED
+            if outcome is not Outcome.DEFERRED:
+                return outcome
+        if conn in self._waiting:
+            self._stop_waiting(conn)
         if conn.sends_body:
-            if self._body_lane == 0:
-                self._queued.append(conn)
-                return
-            self._body_lane -= 1
-            conn.in_body_lane, conn.sends_body = True, False
+            self._enter_body_lane(conn)
+        else:
+            self.enqueue_req(conn)
+        return Outcome.DEFERRED
+
+    @staticmethod
+    def _take_pipelined(conn: Connection) -> None:
+        conn.head += conn.parser.unreader.take_buffered()
+        conn.head_due = time.monotonic() + HEAD_TIMEOUT
+
+    @staticmethod
+    def _feed(conn: Connection) -> None:
         conn.parser.unreader.unread(bytes(conn.head))
         conn.head.clear()
+
+    def _enter_body_lane(self, conn: Connection) -> None:
+        if self._body_lane == 0:
+            self._queued.append(conn)
+            return
+        self._body_lane -= 1
+        conn.in_body_lane, conn.sends_body = True, False
+        self._feed(conn)
         self.enqueue_req(conn)
 
     def _leave_body_lane(self, conn: Connection) -> None:
@@ -187,23 +248,24 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             conn.in_body_lane = False
             self._body_lane += 1
             if self._queued:
-                self._dispatch(self._queued.popleft())
+                self._enter_body_lane(self._queued.popleft())
 
-    def finish_request(self, conn: Connection, fs: Future[object]) -> None:
-        """A thread is done with the connection: drain it, keep it for the next request, or close it."""
+    def finish_request(self, conn: Connection, fs: Future[Outcome]) -> None:
+        """A thread is done with the connection."""
         self._leave_body_lane(conn)
-        outcome = fs.result() if fs.exception() is None else False
-        if outcome is PARKED:
-            self._wait(conn, selectors.EVENT_WRITE, self._on_writable, DRAIN_TIMEOUT)
-        elif outcome:
-            conn.head += conn.parser.unreader.take_buffered()
-            if conn.is_ready():
-                self._dispatch(conn)
-            else:
-                patience = HEAD_TIMEOUT if conn.head else self.cfg.keepalive
-                self._wait(conn, selectors.EVENT_READ, self._on_readable, patience)
-        else:
-            self._linger(conn)
+        self._settle(conn, fs.result() if fs.exception() is None else Outcome.CLOSE)
+
+    def _settle(self, conn: Connection, outcome: Outcome) -> None:
+        match outcome:
+            case Outcome.PARKED:
+                self._wait(conn, selectors.EVENT_WRITE, self._on_writable, DRAIN_TIMEOUT)
+            case Outcome.KEEP:
+                self._take_pipelined(conn)
+                self._go_on(conn)
+            case Outcome.CLOSE:
+                self._linger(conn)
+            case Outcome.DEFERRED:
+                pass  # a thread has it, or it queues for one
 
     def _linger(self, conn: Connection) -> None:
         """Close once the client has read the answer: closing on unread input would reset the connection."""
@@ -273,57 +335,70 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     # --- threads --------------------------------------------------------------------------------------------
 
-    def handle(self, conn: Connection) -> object:
+    def handle(self, conn: Connection) -> Outcome:
         """Answer the next request, or go on with a response that the client has read so far."""
-        req = None
+        conn.sock.settimeout(BODY_TIMEOUT)
+        return self._serve(conn, self.wsgi)
+
+    # --- both -----------------------------------------------------------------------------------------------
+
+    def _serve(self, conn: Connection, application: Callable[..., Any]) -> Outcome:
         try:
             if conn.exchange is None:
-                conn.sock.settimeout(BODY_TIMEOUT)
-                req = next(conn.parser)
-                outcome = self.handle_request(req, conn)
-            else:
-                outcome = self._pump(conn)
-            return PARKED if outcome is PARKED else self._keepalive_after(conn, outcome)
+                conn.exchange = self._open(conn, next(conn.parser))
+            if conn.exchange.result is None and not self._run(conn.exchange, application):
+                return Outcome.DEFERRED
+            return self._pump(conn, FILE_STEP if application is self._at_once else None)
         except (ConnectionError, TimeoutError, NoMoreData, ssl.SSLError, StopIteration):
             self.log.debug("the client left")
+            self._end(conn)
         except Exception as error:
+            req = conn.exchange.req if conn.exchange else None
             self.handle_error(req, conn.sock, conn.client, error)
-        return False
+            self._end(conn, log=False)  # that was done with the error
+        return Outcome.CLOSE
 
-    def handle_request(self, req: Any, conn: Connection) -> object:
-        conn.sock.settimeout(BODY_TIMEOUT)
+    def _open(self, conn: Connection, req: Any) -> Exchange:
         outbox = Outbox(conn.sock)
         resp, environ = wsgi.create(req, outbox, conn.client, conn.server, self.cfg)
         environ["wsgi.multithread"] = True
         if not self.alive:
             resp.force_close()
-        conn.exchange = Exchange(req, resp, environ, outbox)
-        try:
-            conn.exchange.result = self.wsgi(environ, resp.start_response)
-            conn.exchange.items = iter(conn.exchange.result)
-        except BaseException:
-            self._end(conn)
-            raise
-        return self._pump(conn)
+        return Exchange(req, resp, environ, outbox)
 
-    def _pump(self, conn: Connection) -> object:
-        """Produce the response as far as the client reads it."""
+    @staticmethod
+    def _run(exchange: Exchange, application: Callable[..., Any]) -> bool:
+        """Call the application; False if it does not answer at once."""
+        exchange.result = application(exchange.environ, exchange.resp.start_response)
+        if exchange.result is None:
+            return False
+        exchange.items = iter(exchange.result)
+        return True
+
+    def _pump(self, conn: Connection, limit: int | None) -> Outcome:
+        """Produce the response as far as the client reads it, and send about `limit` bytes of it."""
         exchange = conn.exchange
-        assert exchange is not None  # noqa: S101 - set by handle_request
+        assert exchange is not None  # noqa: S101 - it was opened
         try:
-            if not (exchange.complete or self._produce(exchange)) or not exchange.outbox.flush():
-                return PARKED
+            if not (exchange.complete or self._produce(exchange)) or not exchange.outbox.flush(limit):
+                return Outcome.PARKED
         except (ConnectionError, TimeoutError, ssl.SSLError):
-            self._end(conn)
             raise
-        except BaseException:
-            self._end(conn)
-            if exchange.resp.headers_sent:  # a second status line would corrupt what the client reads
-                self.log.warning("response cut off", exc_info=True)
-                raise ConnectionAbortedError from None
-            raise
+        except Exception:
+            if not exchange.resp.headers_sent:
+                raise
+            self.log.warning("response cut off", exc_info=True)  # a second status line would corrupt it
+            raise ConnectionAbortedError from None
         self._end(conn)
-        return not exchange.resp.should_close()
+        return Outcome.KEEP if not exchange.resp.should_close() and self._drained(conn, exchange) else Outcome.CLOSE
+
+    @staticmethod
+    def _drained(conn: Connection, exchange: Exchange) -> bool:
+        """Whether the next request's start is known: what the application left of the body is read away."""
+        reader = exchange.req.body.reader
+        if isinstance(reader, LengthReader) and reader.length == 0:
+            return True
+        return bool(conn.parser.finish_body(deadline=time.monotonic() + LINGER))
 
     @staticmethod
     def _produce(exchange: Exchange) -> bool:
@@ -339,7 +414,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         exchange.complete = True
         return True
 
-    def _end(self, conn: Connection) -> None:
+    def _end(self, conn: Connection, *, log: bool = True) -> None:
         exchange, conn.exchange = conn.exchange, None
         if exchange is None:
             return
@@ -347,4 +422,5 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if hasattr(exchange.result, "close"):
                 exchange.result.close()
         finally:
-            self.log.access(exchange.resp, exchange.req, exchange.environ, datetime.now() - exchange.started)
+            if log:
+                self.log.access(exchange.resp, exchange.req, exchange.environ, datetime.now() - exchange.started)

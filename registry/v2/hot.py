@@ -49,9 +49,14 @@ class HotPath:
         self._constant = [("Docker-Distribution-Api-Version", API_VERSION), *constant_headers]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        answer = plain_answer(environ) if environ["PATH_INFO"].startswith("/v2/") else None
+        answer = self.at_once(environ, start_response)
+        return self._application(environ, start_response) if answer is None else answer
+
+    def at_once(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes] | None:
+        """The answer to what is plain, else None; reads a few rows and opens a file, nothing more."""
+        answer = plain_answer(environ)
         if answer is None:
-            return self._application(environ, start_response)
+            return None
         headers, body = answer
         given = environ.get("HTTP_X_REQUEST_ID", "")
         start_response("200 OK", [*headers, *self._constant, ("X-Request-Id", request_id(given))])

@@ -52,6 +52,14 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     return body
 
 
+def at_once(environ: dict[str, Any], start_response: Any) -> Iterable[bytes] | None:
+    """Some of it, as an application may: the paths with a query `now`."""
+    return application(environ, start_response) if environ["QUERY_STRING"] == "now" else None
+
+
+application.at_once = at_once  # type: ignore[attr-defined]
+
+
 if __name__ == "__main__":
     Path("whole").write_bytes(PIECE * PIECES)
     CONFIG = boot.load(Path(sys.argv[1]), {})

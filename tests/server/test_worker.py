@@ -109,7 +109,10 @@ def test_two_hundred_slow_readers_do_not_stop_others(server: Server) -> None:
             reader = stack.enter_context(socket.socket())
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             reader.connect((LOOPBACK, server.port))
-            reader.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"/file" if number % 2 else b"/pieces"))
+            reader.sendall(
+                b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
+                % ((b"/file", b"/pieces", b"/file?now", b"/pieces?now")[number % 4])
+            )
             assert reader.recv(1)
         began = time.monotonic()
         assert server.get() == b"ok"
@@ -146,7 +149,7 @@ def test_queued_uploads_are_served_when_a_thread_is_free(server: Server) -> None
             assert client.getresponse().read().decode() == hashlib.sha256(body).hexdigest()
 
 
-@pytest.mark.parametrize("path", ["/file", "/pieces"])
+@pytest.mark.parametrize("path", ["/file", "/pieces", "/file?now", "/pieces?now"])
 def test_a_slow_reader_gets_every_byte(server: Server, path: str) -> None:
     with closing(server.client()) as client:
         client.request("GET", path)
@@ -157,7 +160,7 @@ def test_a_slow_reader_gets_every_byte(server: Server, path: str) -> None:
         assert client.getresponse().read() == b"ok"
 
 
-@pytest.mark.parametrize("path", ["/file", "/pieces", "/"])
+@pytest.mark.parametrize("path", ["/file", "/pieces", "/", "/file?now", "/pieces?now"])
 def test_tls_carries_the_same_bytes(tls_server: Server, path: str) -> None:
     with closing(tls_server.client()) as client:
         for _ in range(2):
@@ -176,11 +179,16 @@ def test_tls_takes_uploads_and_survives_clients_that_only_connect(tls_server: Se
         assert client.getresponse().read().decode() == hashlib.sha256(WHOLE).hexdigest()
 
 
+def test_many_pipelined_requests_are_no_depth(server: Server) -> None:
+    answer = server.exchange(b"GET /?now HTTP/1.1\r\nHost: x\r\n\r\n" * 2000)
+    assert answer.count(b"HTTP/1.1 200") == 2000
+
+
 def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
-    one = b"GET /address HTTP/1.1\r\nHost: x\r\n\r\n"
+    one = b"GET /address?%s HTTP/1.1\r\nHost: x\r\n\r\n"
     two = b"POST /hash HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
-    answer = server.exchange(one + two + one)
-    assert answer.count(b"HTTP/1.1 200") == 3
+    answer = server.exchange(one % b"" + two + one % b"now" + one % b"now" + two + one % b"")
+    assert answer.count(b"HTTP/1.1 200") == 6
     assert answer.index(b"127.0.0.1") < answer.index(hashlib.sha256(b"ab").hexdigest().encode())
 
 
@@ -219,8 +227,9 @@ def test_an_endless_head_is_refused(server: Server) -> None:
     assert server.exchange(b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000).startswith(b"HTTP/1.1 431")
 
 
-def test_an_error_of_the_application_is_a_500(server: Server) -> None:
-    assert server.exchange(b"GET /fails HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 500")
+@pytest.mark.parametrize("path", [b"/fails", b"/fails?now"])
+def test_an_error_of_the_application_is_a_500(server: Server, path: bytes) -> None:
+    assert server.exchange(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 500")
     assert server.get() == b"ok"
 
 
