@@ -8,7 +8,7 @@ from harborsite.jobs.models import Execution
 from harborsite.jobs.runner import Job
 from registry.models import Repository, RetentionPolicy
 from registry.policies import retention, sweeping
-from registry.services import uploads
+from registry.services import gc, uploads
 
 
 def clean_up(job: Job) -> None:
@@ -42,3 +42,18 @@ def retain(job: Job) -> None:
         check_stop=job.check_stop,
     )
     job.remember(total=total, retained=retained)
+
+
+def collect(job: Job) -> None:
+    """Collect garbage; the job of GARBAGE_COLLECTION."""
+
+    def report(line: str) -> None:
+        job.log(line)
+        job.check_stop()
+
+    result = gc.run(
+        dry_run=bool(job.attrs.get("dry_run")),
+        delete_untagged=bool(job.attrs.get("delete_untagged")),
+        report=report,
+    )
+    job.remember(freed_space=result.bytes, purged_blobs=result.blobs, purged_manifests=result.manifests)

@@ -111,7 +111,7 @@ def _operation(path: str, view: Any, method: str, schemas: dict[str, Schema]) ->
     if asked := _query_parameters(view, method, source):
         operation["parameters"] = asked
     if read := _BODY.search(source):
-        shape = getattr(sys.modules[view.__module__], read[1])
+        shape = getattr(sys.modules[function.__module__], read[1])
         schema = _schema(shape, schemas)
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation
@@ -120,7 +120,7 @@ def _operation(path: str, view: Any, method: str, schemas: dict[str, Schema]) ->
 def _query_parameters(view: Any, method: str, source: str) -> list[Schema]:
     """Those that the method asks for, or what it calls in its own class and module."""
     called = [getattr(view, name, None) for name in re.findall(r"self\.(\w+)\(", source)]
-    module = sys.modules[view.__module__]
+    module = sys.modules[getattr(view, method).__module__]
     called += [getattr(module, name, None) for name in re.findall(r"(?<![\w.])(_\w+|filtered)\(", source)]
     text = source + "".join(inspect.getsource(each) for each in called if inspect.isfunction(each))
     found: dict[str, Schema] = {name: {"type": _KINDS[kind]} for kind, name in _ASKED.findall(text)}

@@ -19,6 +19,8 @@ SCHEDULER = "SCHEDULER"
 EXECUTION_SWEEP = "EXECUTION_SWEEP"
 SYSTEM_ARTIFACT_CLEANUP = "SYSTEM_ARTIFACT_CLEANUP"
 RETENTION = "RETENTION"
+GARBAGE_COLLECTION = "GARBAGE_COLLECTION"
+PURGE_AUDIT_LOG = "PURGE_AUDIT_LOG"
 WEBHOOK = "WEBHOOK"
 SLACK = "SLACK"
 
@@ -49,6 +51,8 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     WEBHOOK: Kind("projects.jobs.deliver", max_attempts=3),
     SLACK: Kind("projects.jobs.deliver", max_attempts=3, concurrency=1),
+    GARBAGE_COLLECTION: Kind("registry.jobs.collect", concurrency=1),
+    PURGE_AUDIT_LOG: Kind("audit.jobs.remove_old", concurrency=1, keep=10),
     RETENTION: Kind("registry.jobs.retain", launch="registry.jobs.repositories_to_judge", max_attempts=3),
     SYSTEM_ARTIFACT_CLEANUP: Kind("registry.jobs.clean_up", concurrency=1),
     EXECUTION_SWEEP: Kind("harborsite.jobs.sweep.trim", concurrency=1, keep=10),

@@ -4,6 +4,7 @@ from django.urls import path
 
 from projects.api import (
     configuration,
+    jobs,
     labels,
     members,
     projects,
@@ -27,6 +28,14 @@ urlpatterns = [
     path("systeminfo/volumes", system.VolumesView.as_view()),
     path("configurations", configuration.ConfigurationsView.as_view()),
     path("internalconfig", configuration.InternalConfigurationView.as_view()),
+    path("jobservice/pools", jobs.PoolsView.as_view()),
+    path("jobservice/pools/<str:pool_id>/workers", jobs.WorkersView.as_view()),
+    path("jobservice/queues", jobs.QueuesView.as_view()),
+    path("jobservice/queues/<str:job_type>", jobs.QueueView.as_view()),
+    path("jobservice/jobs/<str:job_id>", jobs.JobView.as_view()),
+    path("jobservice/jobs/<str:job_id>/log", jobs.AnyJobLogView.as_view()),
+    path("schedules", jobs.SchedulesView.as_view()),
+    path("schedules/<str:job_type>/paused", jobs.SchedulesPausedView.as_view()),
     path("users", users.UsersView.as_view()),
     path("users/current", users.CurrentUserView.as_view()),
     path("users/current/permissions", users.CurrentPermissionsView.as_view()),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from registry.api import artifacts, immutability, repositories, retention, scanning, search, tags
+from registry.api import artifacts, garbage, immutability, repositories, retention, scanning, search, tags
 
 PROJECT = "projects/<str:project_name_or_id>"
 REPOSITORY = f"{PROJECT}/repositories/<repository:repository_name>"
@@ -26,6 +26,10 @@ urlpatterns = [
     path(f"{RETENTION}/executions/<number:eid>", retention.RetentionExecutionView.as_view()),
     path(f"{RETENTION}/executions/<number:eid>/tasks", retention.RetentionTasksView.as_view()),
     path(f"{RETENTION}/executions/<number:eid>/tasks/<number:tid>", retention.RetentionTaskLogView.as_view()),
+    path("system/gc", garbage.GarbageRunsView.as_view()),
+    path("system/gc/schedule", garbage.GarbageScheduleView.as_view()),
+    path("system/gc/<number:run_id>", garbage.GarbageRunView.as_view()),
+    path("system/gc/<number:run_id>/log", garbage.GarbageLogView.as_view()),
     path("scanners", scanning.ScannersView.as_view()),
     path("scanners/<str:registration_id>", scanning.ScannerView.as_view()),
     path("scans/all/metrics", scanning.ScanMetricsView.as_view()),

@@ -19,15 +19,7 @@ from tests.transcripts import harness
 FOLDER = Path(harness.__file__).parent
 
 # Parts of Harbor that are not served yet.
-NOT_SERVED = {
-    "gc",
-    "jobservice",
-    "preheat-instances",
-    "purge-schedule",
-    "registries",
-    "replication-policies",
-    "scanners",
-}
+NOT_SERVED = {"preheat-instances", "registries", "replication-policies", "scanners"}
 
 # Steps whose answer is another one on purpose.
 DIFFERENT: dict[str, dict[str, str]] = {
@@ -50,6 +42,10 @@ SCENARIOS = sorted(path.stem for path in FOLDER.glob("*.json") if path.stem not 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     with harborsite(allowed_networks="10.0.0.0/8, 127.0.0.0/8") as running:
+        # The recorded server had collected garbage before: its history has more than one page of one.
+        wanted = {"schedule": {"type": "Manual"}, "parameters": {"dry_run": True}}
+        step = {"method": "POST", "path": "/api/v2.0/system/gc/schedule", "json": wanted}
+        assert harness.Session(running.url, ("admin", running.password)).request(step).status == 201
         yield running
 
 

@@ -1,0 +1,308 @@
+"""Jobs that run on a schedule or at once, and the dashboard of what runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from django.db.models import Count, Min
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from harborsite.api import body, query
+from harborsite.api.paging import paged
+from harborsite.api.query import Column, to_number, to_time
+from harborsite.api.wire import ZERO_TIME, stamp
+from harborsite.errors import BadRequest, NotFound, Unprocessable
+from harborsite.jobs import engine, schedules
+from harborsite.jobs.kinds import KINDS, SCHEDULER
+from harborsite.jobs.models import FINAL, Execution, PausedQueue, Schedule, Status, Task, Worker
+from projects.api.base import SIGNED_IN, ApiView, created
+
+TYPES = ("Hourly", "Daily", "Weekly", "Custom", "Manual", "None", "Schedule")
+ALL = "all"
+COLUMNS = {
+    "id": Column("pk", to_number),
+    "status": Column("status"),
+    "trigger": Column("trigger"),
+    "start_time": Column("start_time", to_time),
+    "creation_time": Column("start_time", to_time),
+    "update_time": Column("update_time", to_time),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    type: str = ""
+    cron: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRequest:
+    schedule: When = When()
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequest:
+    action: str = ""
+
+
+def render_schedule(schedule: Schedule) -> dict[str, Any]:
+    return {
+        "id": schedule.pk,
+        "job_kind": schedule.cron,
+        "job_parameters": json.dumps(schedule.extra_attrs, sort_keys=True),
+        "job_status": Status.RUNNING,
+        "schedule": {
+            "type": schedule.cron_type,
+            "cron": schedule.cron,
+            "next_scheduled_time": stamp(schedule.next_time),
+        },
+        "creation_time": stamp(schedule.creation_time),
+        "update_time": stamp(schedule.update_time),
+    }
+
+
+def render_run(execution: Execution) -> dict[str, Any]:
+    """A run with what it was told and what came of it; its task is expected to be loaded."""
+    results = [task.extra_attrs for task in execution.tasks.all()]
+    parameters = {**execution.extra_attrs, **(results[0] if results else {})}
+    return {
+        "id": execution.pk,
+        "job_name": execution.vendor_type,
+        "job_kind": execution.trigger,
+        "job_parameters": json.dumps(parameters, sort_keys=True),
+        "job_status": execution.status,
+        "schedule": {
+            "type": "Manual" if execution.trigger == "MANUAL" else "Schedule",
+            "next_scheduled_time": ZERO_TIME,
+        },
+        "creation_time": stamp(execution.start_time),
+        "update_time": stamp(execution.update_time),
+    }
+
+
+class JobBase(ApiView):
+    """One kind of job of the system, with its schedule and its runs."""
+
+    vendor_type: ClassVar[str]
+    place: ClassVar[str]
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the job is told; raises BadRequest for what it can not be."""
+        raise NotImplementedError
+
+    def runs(self) -> Any:
+        return Execution.objects.filter(vendor_type=self.vendor_type).prefetch_related("tasks")
+
+    def run(self, execution_id: int) -> Execution:
+        """Only among the runs of this kind, whatever the number says."""
+        execution: Execution | None = self.runs().filter(pk=execution_id).first()
+        if execution is None:
+            raise NotFound(f"execution {execution_id} not found")
+        return execution
+
+
+class JobScheduleView(JobBase):
+    def get(self, request: Request) -> HttpResponse:
+        schedule = Schedule.objects.filter(vendor_type=self.vendor_type, vendor_id=0).first()
+        if schedule is None:
+            return HttpResponse(content_type="application/json")
+        return Response(render_schedule(schedule))
+
+    def post(self, request: Request) -> Response:
+        """Run now, or set the schedule; one that is there is replaced."""
+        execution = self._apply(body.read(request, ScheduleRequest))
+        return created(f"/api/v2.0/{self.place}/{execution.pk if execution else 0}")
+
+    def put(self, request: Request) -> Response:
+        self._apply(body.read(request, ScheduleRequest))
+        return Response()
+
+    def _apply(self, wanted: ScheduleRequest) -> Execution | None:
+        kind, parameters = wanted.schedule.type, self.parameters(wanted.parameters)
+        if kind not in TYPES:
+            raise Unprocessable(f"schedule.type in body should be one of [{' '.join(TYPES)}]")
+        if kind == "Manual":
+            return engine.start(vendor_type=self.vendor_type, extra_attrs=parameters)
+        if kind == "None":
+            schedules.remove(vendor_type=self.vendor_type)
+        elif kind != "Schedule":
+            schedules.put(
+                vendor_type=self.vendor_type,
+                cron_type=kind,
+                expression=wanted.schedule.cron,
+                extra_attrs=parameters,
+            )
+        return None
+
+
+class JobRunsView(JobBase):
+    def get(self, request: Request) -> Response:
+        rows = query.filtered(self.runs(), query.parse(request.GET.get("q", "")), COLUMNS)
+        rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-start_time", "-pk"))
+        return paged(request, rows, lambda found: [render_run(each) for each in found])
+
+
+class JobRunView(JobBase):
+    def get(self, request: Request, run_id: int) -> Response:
+        return Response(render_run(self.run(run_id)))
+
+    def put(self, request: Request, run_id: int) -> Response:
+        """Stop it; one that has ended stays as it is."""
+        engine.stop(execution=self.run(run_id))
+        return Response()
+
+
+class JobLogView(JobBase):
+    def get(self, request: Request, run_id: int) -> HttpResponse:
+        return log_of(self.run(run_id).tasks.first())
+
+
+def log_of(task: Task | None) -> HttpResponse:
+    if task is None:
+        raise NotFound("the log is not found")
+    text = "".join(part.text for part in task.log_parts.all())
+    return HttpResponse(text, content_type="text/plain", headers={"X-Content-Type-Options": "nosniff"})
+
+
+# --- the dashboard --------------------------------------------------------------------------------
+
+
+class PoolsView(ApiView):
+    """The workers of one machine are a pool."""
+
+    actions = {"GET": "jobservice-monitor:list"}
+
+    def get(self, request: Request) -> Response:
+        pools: dict[str, dict[str, Any]] = {}
+        for worker in Worker.objects.order_by("host", "start_time"):
+            pool = pools.setdefault(
+                worker.host,
+                {
+                    "worker_pool_id": worker.host,
+                    "host": worker.host,
+                    "pid": worker.pid,
+                    "start_at": stamp(worker.start_time),
+                    "concurrency": 0,
+                },
+            )
+            pool["concurrency"] += 1
+            pool["heartbeat_at"] = stamp(worker.heartbeat)
+        return Response(list(pools.values()))
+
+
+class WorkersView(ApiView):
+    actions = {"GET": "jobservice-monitor:list"}
+
+    def get(self, request: Request, pool_id: str) -> Response:
+        rows = Worker.objects.all() if pool_id == ALL else Worker.objects.filter(host=pool_id)
+        busy = {task.worker: task for task in Task.objects.filter(status=Status.RUNNING)}
+        return Response([self._render(worker, busy.get(worker.name)) for worker in rows])
+
+    def _render(self, worker: Worker, task: Task | None) -> dict[str, Any]:
+        shape = {"id": worker.name, "pool_id": worker.host}
+        if task is None:
+            return shape
+        return shape | {
+            "job_name": task.vendor_type,
+            "job_id": str(task.pk),
+            "start_at": stamp(task.start_time),
+            "checkin_at": stamp(task.update_time),
+        }
+
+
+class QueuesView(ApiView):
+    actions = {"GET": "jobservice-monitor:list"}
+
+    def get(self, request: Request) -> Response:
+        waiting = Task.objects.filter(status=Status.PENDING).order_by().values("vendor_type")
+        counts = {row["vendor_type"]: row for row in waiting.annotate(count=Count("pk"), since=Min("creation_time"))}
+        paused = set(PausedQueue.objects.values_list("vendor_type", flat=True))
+        now = timezone.now()
+        return Response(
+            [
+                {
+                    "job_type": kind,
+                    "count": counts[kind]["count"] if kind in counts else 0,
+                    "latency": int((now - counts[kind]["since"]).total_seconds()) if kind in counts else 0,
+                    "paused": kind in paused,
+                }
+                for kind in sorted({*KINDS, SCHEDULER})
+            ]
+        )
+
+
+class QueueView(ApiView):
+    """Let a kind of jobs wait, go on, or give up what waits; a kind that is not known has nothing to do."""
+
+    actions = {"PUT": "jobservice-monitor:stop"}
+    choices = ("stop", "pause", "resume")
+
+    def put(self, request: Request, job_type: str) -> Response:
+        action = body.read(request, ActionRequest).action
+        if action not in self.choices:
+            raise Unprocessable(f"action in body should be one of [{' '.join(self.choices)}]")
+        known = {*KINDS, SCHEDULER}
+        for kind in known if job_type.lower() == ALL else known & {job_type.upper()}:
+            if action == "pause":
+                engine.pause(vendor_type=kind)
+            elif action == "resume":
+                engine.resume(vendor_type=kind)
+            else:
+                for task in Task.objects.filter(vendor_type=kind, status=Status.PENDING):
+                    engine.stop_task(task=task)
+        return Response()
+
+
+class JobView(ApiView):
+    """Stop one running job, or all; one that is not there has stopped already."""
+
+    actions = {"PUT": "jobservice-monitor:stop"}
+
+    def put(self, request: Request, job_id: str) -> Response:
+        rows = Task.objects.exclude(status__in=FINAL)
+        if job_id.lower() != ALL:
+            rows = rows.filter(pk=job_id) if job_id.isascii() and job_id.isdigit() and len(job_id) < 19 else rows.none()
+        for task in rows:
+            engine.stop_task(task=task)
+        return Response()
+
+
+class AnyJobLogView(ApiView):
+    actions = {"GET": "jobservice-monitor:list"}
+
+    def get(self, request: Request, job_id: str) -> HttpResponse:
+        known = job_id.isascii() and job_id.isdigit() and len(job_id) < 19
+        return log_of(Task.objects.filter(pk=job_id).first() if known else None)
+
+
+class SchedulesView(ApiView):
+    actions = {"GET": "jobservice-monitor:list"}
+
+    def get(self, request: Request) -> Response:
+        rows = Schedule.objects.order_by("pk")
+        return paged(request, rows, lambda found: [self._render(each) for each in found])
+
+    def _render(self, schedule: Schedule) -> dict[str, Any]:
+        return {
+            "id": schedule.pk,
+            "vendor_type": schedule.vendor_type,
+            "vendor_id": schedule.vendor_id,
+            "cron": schedule.cron,
+            "update_time": stamp(schedule.update_time),
+        }
+
+
+class SchedulesPausedView(ApiView):
+    actions = {"GET": SIGNED_IN}
+
+    def get(self, request: Request, job_type: str) -> Response:
+        if job_type != ALL:
+            raise BadRequest("job_type can only be 'all'")
+        return Response({"paused": PausedQueue.objects.filter(vendor_type=SCHEDULER).exists()})
