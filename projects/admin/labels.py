@@ -10,13 +10,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.portal import scope
 from harborsite.portal.pages import PortalAdmin, administrators_only, form_page, in_project
-from harborsite.portal.templatetags.portal import moment
+from harborsite.portal.templatetags.portal import label_chip, moment
 from projects.models import Label
 from projects.services import labels
 
@@ -88,9 +87,7 @@ class LabelAdmin(PortalAdmin[Label]):
 
     @admin.display(description=gettext_lazy("Label"), ordering="name")
     def label(self, row: Label) -> str:
-        """The colour is one of a class of ours: styles in the page are not allowed."""
-        known = row.color.upper() if row.color.upper() in dict(COLORS) else COLORS[0][0]
-        return format_html('<span class="label label-{}">{}</span>', known.lstrip("#").lower(), row.name)
+        return label_chip(row)
 
     @admin.display(description=gettext_lazy("Created"), ordering="creation_time")
     def created(self, row: Label) -> str:

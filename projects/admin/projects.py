@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from harborsite import config
 from harborsite.errors import Forbidden
 from harborsite.portal import scope
 from harborsite.portal.pages import PortalAdmin, form_page, in_project, refuse_writes_when_read_only
@@ -83,6 +84,7 @@ class ProjectAdmin(PortalAdmin[Project]):
     ordering = ("name",)
     actions = ("delete_chosen",)
     empty_text = gettext_lazy("No project to show.")
+    change_list_template = "projects/projects.html"
 
     def get_urls(self) -> list[URLPattern]:
         site = self.admin_site
@@ -148,6 +150,7 @@ class ProjectAdmin(PortalAdmin[Project]):
             _("Projects"),
             add_url=reverse("admin:new_project") if may_create else None,
             add_label=_("New project"),
+            first_steps=first_steps() if scope.visitor(request).is_superuser else [],
             action_buttons=[("delete_chosen", _("Delete"))] if self.has_delete_permission(request) else [],
         )
 
@@ -238,6 +241,20 @@ class ProjectAdmin(PortalAdmin[Project]):
 
         self.each(request, rows, delete, _("{count} deleted."))
         return None
+
+
+def first_steps() -> list[tuple[str, str]]:
+    """The lines that push a first image, until there is one."""
+    if Project.objects.filter(repositories__isnull=False).exists():
+        return []
+    host = config.current().registry_host
+    image = f"{host}/library/hello-world:latest"
+    return [
+        (_("Sign in"), f"docker login {host}"),
+        (_("Fetch"), "docker pull hello-world"),
+        (_("Name"), f"docker tag hello-world {image}"),
+        (_("Push"), f"docker push {image}"),
+    ]
 
 
 def access_badge(project: Project) -> str:

@@ -84,6 +84,7 @@ class QuotaAdmin(PortalAdmin[Quota]):
             _("Project quotas"),
             add_url=reverse("admin:default_quota"),
             add_label=_("Limit of new projects: {limit}").format(limit=limit),
+            add_is_minor=True,
         )
 
     def quota(self, request: HttpRequest, quota_id: int) -> HttpResponse:

@@ -21,8 +21,10 @@ from django.utils.translation import gettext_lazy
 from harborsite.errors import AppError
 from harborsite.portal import scope
 from harborsite.portal.pages import ProjectPartAdmin, form_page
-from harborsite.portal.templatetags.portal import binary_size, moment, short_digest
+from harborsite.portal.templatetags.portal import binary_size, label_chip, moment, short_digest
+from projects.models import Label
 from registry import clientlines
+from registry.admin import parts
 from registry.admin.display import (
     artifact_url,
     explain,
@@ -32,11 +34,12 @@ from registry.admin.display import (
     platform_label,
     repository_url,
 )
-from registry.models import Artifact, Repository, Tag
+from registry.models import Artifact, ArtifactLabel, Repository, Tag
 from registry.oci import grammar
-from registry.services import deletes, repositories, tags
+from registry.services import deletes, labels, repositories, tags
 
 _TAGS_SHOWN = 3
+_LABELS_OFFERED = 200
 
 
 class DigestConverter(StringConverter):
@@ -94,7 +97,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
     """Pages below a repository's address."""
 
     view_action = "artifact:list"
-    list_display = ("artifact", "tag_names", "kind", "platform", "size_shown", "pushed", "pulled")
+    list_display = ("artifact", "tag_names", "kind", "platform", "size_shown", "label_names", "pushed", "pulled")
     list_filter = (TaggedFilter,)
     search_fields = ("digest", "tags__name")
     ordering = ("-push_time", "-id")
@@ -109,6 +112,8 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             path(f"{base}@<digest:digest>/", inside(self.artifact_page, "artifact:read"), name="artifact"),
             path(f"{base}@<digest:digest>/tag/", inside(self.add_tag, "tag:create"), name="add_tag"),
             path(f"{base}@<digest:digest>/untag/", inside(self.remove_tags, "tag:delete"), name="remove_tags"),
+            path(f"{base}@<digest:digest>/label/", inside(self.label, "artifact-label:create"), name="label_artifact"),
+            path(f"{base}@<digest:digest>/unlabel/", inside(self.unlabel, "artifact-label:delete"), name="unlabel"),
             path(f"{base}/-/description/", inside(self.describe, "repository:update"), name="describe"),
             path(f"{base}/", inside(self.artifacts), name="repository"),
         ]
@@ -148,8 +153,13 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         names: dict[int, list[str]] = {}
         for artifact, name in newest.order_by("place").values_list("artifact", "name"):
             names.setdefault(artifact, []).append(name)
+        marks: dict[int, list[Label]] = {}
+        for mark in ArtifactLabel.objects.filter(artifact__in=ids).select_related("label").order_by("label__name"):
+            marks.setdefault(mark.artifact_id, []).append(mark.label)
         for row in rows:
-            vars(row).update(tags_shown=names.get(row.pk, []), tag_count=counts.get(row.pk, 0))
+            vars(row).update(
+                tags_shown=names.get(row.pk, []), tag_count=counts.get(row.pk, 0), labels_shown=marks.get(row.pk, [])
+            )
 
     @admin.display(description=gettext_lazy("Artifact"), ordering="digest")
     def artifact(self, row: Artifact) -> str:
@@ -173,6 +183,10 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
     @admin.display(description=gettext_lazy("Size"), ordering="size")
     def size_shown(self, row: Artifact) -> str:
         return binary_size(row.size)
+
+    @admin.display(description=gettext_lazy("Labels"))
+    def label_names(self, row: Artifact) -> str:
+        return format_html_join(" ", "{}", ((label_chip(label),) for label in vars(row)["labels_shown"]))
 
     @admin.display(description=gettext_lazy("Pushed"), ordering="push_time")
     def pushed(self, row: Artifact) -> str:
@@ -246,6 +260,8 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             repository=repository,
             artifact=artifact,
             kind=kind_label(artifact),
+            **self._labels(here, artifact),
+            additions=parts.of(artifact) if here.allows("artifact-addition:read") else [],
             platform=platform_label(artifact.extra_attrs),
             tags=names,
             tag_form=(tag_form or TagForm()) if here.allows("tag:create") else None,
@@ -260,6 +276,30 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
     def _artifact(self, request: HttpRequest, digest: str) -> Artifact:
         rows = Artifact.objects.select_related("repository__project")
         return get_object_or_404(rows, repository=self._repository(request), digest=digest)
+
+    def _labels(self, here: scope.Scope, artifact: Artifact) -> dict[str, Any]:
+        """The labels on it, and those that the visitor may still put on it."""
+        own = list(Label.objects.filter(pk__in=artifact.labelled.values("label")))
+        others: list[Label] = []
+        if here.allows("artifact-label:create"):
+            usable = Label.objects.filter(space__in=[0, here.project.pk])
+            others = list(usable.exclude(pk__in=[label.pk for label in own])[:_LABELS_OFFERED])
+        return {"labels": own, "other_labels": others, "may_unlabel": here.allows("artifact-label:delete")}
+
+    def label(self, request: HttpRequest, digest: str) -> HttpResponse:
+        return self._change_label(request, digest, labels.add_label)
+
+    def unlabel(self, request: HttpRequest, digest: str) -> HttpResponse:
+        return self._change_label(request, digest, labels.remove_label)
+
+    def _change_label(self, request: HttpRequest, digest: str, change: Callable[..., None]) -> HttpResponse:
+        artifact, chosen = self._artifact(request, digest), request.POST.get("label", "")
+        if request.method == "POST" and chosen.isascii() and chosen.isdigit():
+            try:
+                change(artifact=artifact, label_id=int(chosen), actor=scope.signed_in(request))
+            except AppError as error:
+                messages.error(request, explain(error))
+        return HttpResponseRedirect(artifact_url(artifact.repository.name, digest))
 
     def add_tag(self, request: HttpRequest, digest: str) -> HttpResponse:
         """Give the artifact one more name."""

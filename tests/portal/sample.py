@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import json
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -11,34 +12,60 @@ from django.utils import timezone
 
 from audit.events import Operation, ResourceType
 from audit.services import record
+from harborsite.jobs.kinds import SYSTEM_ARTIFACT_CLEANUP
+from harborsite.jobs.models import FINAL, Execution, Status, Task, TaskLog, Trigger
 from projects.models import Project, User
 from projects.models.user import ADMIN_ID
 from projects.permissions import Role
 from projects.services.labels import create_label
 from registry.models import Artifact, ArtifactChild, Repository, Tag
 from registry.oci import media_types
+from registry.oci.digest import Digest
+from registry.storage import store
 from tests.factories import add, grant, make_project, make_robot, make_user
 
 _MIB = 1024**2
-
-
-def digest_of(text: str) -> str:
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def make_repository(project: Project, name: str, **overrides: Any) -> Repository:
     return Repository.objects.create(project=project, name=f"{project.name}/{name}", **overrides)
 
 
-def make_artifact(repository: Repository, *tags: str, seed: str = "", days: int = 0, **overrides: Any) -> Artifact:
+def keep(content: bytes) -> str:
+    """Put bytes into the store; returns their digest."""
+    digest = Digest.of(content)
+    upload = str(uuid.uuid4())
+    store().append(upload, io.BytesIO(content), offset=0)
+    store().commit(upload, digest)
+    return str(digest)
+
+
+def manifest_of(seed: str, config: dict[str, Any] | None, media_type: str) -> bytes:
+    """A manifest that differs with `seed`; its config is in the store if one is given."""
+    raw = json.dumps(config or {"seed": seed}).encode()
+    digest = keep(raw) if config else str(Digest.of(raw))
+    described = {"mediaType": media_type, "digest": digest, "size": len(raw)}
+    document = {"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "config": described, "layers": []}
+    return json.dumps({**document, "annotations": {"seed": seed}}).encode()
+
+
+def make_artifact(
+    repository: Repository,
+    *tags: str,
+    seed: str = "",
+    days: int = 0,
+    config: dict[str, Any] | None = None,
+    **overrides: Any,
+) -> Artifact:
     """An artifact whose digest comes from its tags, pushed so many days ago."""
-    raw = json.dumps({"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "seed": seed or "-".join(tags)})
+    media_type = overrides.get("media_type", media_types.OCI_IMAGE_CONFIG) or media_types.OCI_IMAGE_CONFIG
+    raw = manifest_of(f"{repository.name} {seed or '-'.join(tags)}", config, media_type)
     when = timezone.now() - timedelta(days=days)
     fields: dict[str, Any] = {
-        "digest": digest_of(repository.name + raw),
-        "manifest": raw.encode(),
+        "digest": str(Digest.of(raw)),
+        "manifest": raw,
         "manifest_media_type": media_types.OCI_MANIFEST,
-        "media_type": media_types.OCI_IMAGE_CONFIG,
+        "media_type": media_type,
         "type": media_types.IMAGE,
         "size": 12 * _MIB,
         "extra_attrs": {"os": "linux", "architecture": "amd64", "created": "2026-11-20T08:30:00Z"},
@@ -70,6 +97,37 @@ def make_index(repository: Repository, *tags: str, platforms: tuple[str, ...] = 
     return index
 
 
+_BUILD = {
+    "architecture": "amd64",
+    "os": "linux",
+    "history": [
+        {"created": "2026-11-20T08:20:11Z", "created_by": "/bin/sh -c #(nop) ADD file:6a1 in /"},
+        {"created": "2026-11-20T08:28:40Z", "created_by": "RUN pip install --no-cache-dir -r requirements.txt"},
+        {"created": "2026-11-20T08:30:00Z", "created_by": "COPY . /srv/shop", "comment": "buildkit"},
+        {"created": "2026-11-20T08:30:00Z", "created_by": 'CMD ["gunicorn", "shop.wsgi"]', "empty_layer": True},
+    ],
+}
+
+
+def make_execution(status: Status = Status.SUCCESS) -> Execution:
+    """One run of the clean-up with its task and log."""
+    now = timezone.now()
+    end = now if status in FINAL else None
+    run = Execution.objects.create(
+        vendor_type=SYSTEM_ARTIFACT_CLEANUP,
+        trigger=Trigger.SCHEDULE,
+        status=status,
+        launched=True,
+        start_time=now,
+        end_time=end,
+    )
+    task = Task.objects.create(
+        execution=run, vendor_type=run.vendor_type, status=status, start_time=now, end_time=end, done=3, total=3
+    )
+    TaskLog.objects.create(task=task, text="3 abandoned uploads removed\n")
+    return run
+
+
 def make_registry() -> User:
     """Everything; returns the administrator."""
     admin = make_user("admin", pk=ADMIN_ID, sysadmin_flag=True, realname="Administrator")
@@ -87,6 +145,7 @@ def make_registry() -> User:
     make_artifact(make_repository(library, "hello-world", pull_count=4812), "latest", size=13_256, days=3)
     make_index(make_repository(library, "alpine", pull_count=93_120), "3.22", "3", "latest")
     _fill_shop(shop, people)
+    make_execution()
     for days, project in enumerate(Project.objects.order_by("-pk")):
         made = timezone.now() - timedelta(days=17 * days + 2, hours=5 * days)
         Project.objects.filter(pk=project.pk).update(creation_time=made)
@@ -99,7 +158,9 @@ def _fill_shop(shop: Project, people: dict[str, User]) -> None:
     )
     for number in range(24):
         tags = [f"v2.{number}.0"] + ([f"v2.{number}"] if number % 3 == 0 else []) + (["latest"] if number == 23 else [])
-        make_artifact(front, *tags, days=24 - number, size=(40 + number) * _MIB)
+        make_artifact(
+            front, *tags, days=24 - number, size=(40 + number) * _MIB, config=_BUILD if number == 23 else None
+        )
     make_artifact(front, seed="untagged", days=30)
     make_index(make_repository(shop, "payments/gateway", pull_count=311), "1.8.2", "1.8", "stable")
     for name, description, color in (

@@ -23,6 +23,7 @@ PAGES = {
     "summary": "/projects/web-shop/",
     "repositories": "/projects/web-shop/repositories/",
     "artifacts": "/projects/web-shop/repositories/storefront/",
+    "artifact": "/projects/web-shop/repositories/storefront/#first",
     "members": "/projects/web-shop/members/",
     "project-labels": "/projects/web-shop/labels/",
     "project-robots": "/projects/web-shop/robots/",
@@ -39,6 +40,8 @@ PAGES = {
     "quotas": "/quotas/",
     "default-quota": "/quotas/default/",
     "settings": "/settings/",
+    "events": "/events/",
+    "event": "/events/#first",
     "search": "/search/?q=shop",
     "profile": "/account/",
     "password": "/account/password/",
@@ -80,6 +83,14 @@ def running_server() -> Iterator[str]:
             server.terminate()
 
 
+def visit(page: Page, url: str) -> None:
+    """Open an address; one that ends in `#first` means what the first row of that list leads to."""
+    page.goto(url)
+    if url.endswith("#first"):
+        page.locator("#result_list tbody th a").first.click()
+        page.wait_for_load_state("load")
+
+
 def sign_in(page: Page, address: str, username: str, password: str = "") -> None:
     """Through the form."""
     from tests.factories import PASSWORD
@@ -104,7 +115,7 @@ def take(
         page.screenshot(path=target / f"sign-in-{language}-{width}-{theme}.png")
         sign_in(page, address, "admin")
         for name, path in pages.items():
-            page.goto(address + path)
+            visit(page, address + path)
             page.screenshot(path=target / f"{name}-{language}-{width}-{theme}.png", full_page=True)
         context.close()
 
@@ -120,7 +131,7 @@ def take_for_readmes(browser: Browser, address: str, target: Path) -> None:
         page = context.new_page()
         sign_in(page, address, "admin")
         for name, path in READMES.items():
-            page.goto(address + path)
+            visit(page, address + path)
             page.screenshot(path=target / f"portal-{name}{ending}.png")
         context.close()
 

@@ -16,7 +16,7 @@ from projects.identity.signin import DEFAULT_PASSWORD
 from projects.models.user import ADMIN_ID
 from tests.factories import PASSWORD, make_user
 from tests.portal.sample import make_registry
-from tests.portal.screenshots import PAGES, sign_in
+from tests.portal.screenshots import PAGES, sign_in, visit
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
@@ -142,7 +142,7 @@ def test_every_page_in_every_look(browser: Browser, live_server: LiveServer) -> 
         found += [f"sign-in {language} {width} {theme}: {fault}" for fault in faults(page, language)]
         sign_in(page, live_server.url, "admin")
         for name, path in PAGES.items():
-            page.goto(live_server.url + path)
+            visit(page, live_server.url + path)
             found += [f"{name} {language} {width} {theme}: {fault}" for fault in faults(page, language)]
         watch.check()
         page.context.close()
@@ -163,7 +163,7 @@ def faults(page: Page, language: str) -> list[str]:
 
 # Visible text and labels without any Chinese in them, outside of what people named themselves.
 LATIN_TEXTS = r"""() => {
-  const own = ".mono, code, pre, .tag, .badge, td, tbody th, dd, dt, .crumbs, h1, .menu > summary, .description";
+  const own = ".mono, code, pre, .tag, .badge, td, tbody th, dd, dt, .crumbs, h1, .menu > summary, .description, .labels";
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const found = new Set();
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {

@@ -10,6 +10,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from projects.models import Label
 from projects.permissions import Role
 
 register = template.Library()
@@ -61,3 +62,14 @@ def is_choice(field: BoundField) -> bool:
 def role_name(role: int) -> str:
     """What people call a role."""
     return str(Role(role).label)
+
+
+LABEL_COLORS = ("0065ab", "00837a", "3c8500", "8a6100", "b34700", "c92100", "9b32c8", "565656")
+
+
+@register.simple_tag
+def label_chip(label: Label) -> SafeString:
+    """A label in its colour, by a class of ours: styles in the page are not allowed."""
+    asked = label.color.lstrip("#").lower()
+    color = asked if asked in LABEL_COLORS else LABEL_COLORS[0]
+    return format_html('<span class="label label-{}">{}</span>', color, label.name)

@@ -2,7 +2,8 @@
 // Small conveniences; every page works without them.
 (() => {
   const language = document.documentElement.lang;
-  const dateStyle = language.startsWith("zh") ? "short" : "medium"; // 2026/11/24, but Nov 24, 2026
+  // 2026/11/24, but Nov 24, 2026; on a narrow screen 11/24/26
+  const dateStyle = language.startsWith("zh") || matchMedia("(max-width: 767px)").matches ? "short" : "medium";
   const written = new Intl.DateTimeFormat(language, { dateStyle, timeStyle: "short" });
 
   function localTimes(root) {
