@@ -84,7 +84,7 @@ class ExecutionAdmin(PortalAdmin[Execution]):
     ordering = ("-start_time", "-id")
     actions = ("stop_chosen",)
     empty_text = gettext_lazy("Nothing has run yet.")
-    change_list_template = "jobs/executions.html"
+    change_list_template = "portal/events/executions.html"
 
     def get_urls(self) -> list[URLPattern]:
         site = self.admin_site
@@ -140,7 +140,7 @@ class ExecutionAdmin(PortalAdmin[Execution]):
         ]
         return self.page(
             request,
-            "jobs/execution.html",
+            "portal/events/execution.html",
             title=f"{kind_label(execution.vendor_type)} {execution.pk}",
             execution=execution,
             status=status_badge(execution.status),
@@ -155,7 +155,7 @@ class ExecutionAdmin(PortalAdmin[Execution]):
         newest = TaskLog.objects.filter(task=task).order_by("-pk").values_list("text", flat=True)[:_LOG_PARTS]
         return self.page(
             request,
-            "jobs/log.html",
+            "portal/events/log.html",
             title=_("Log of {kind} {number}").format(kind=kind_label(task.vendor_type), number=task.pk),
             text="".join(reversed(newest)),
             back_url=reverse("admin:event", args=[execution_id]),
