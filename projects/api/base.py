@@ -133,7 +133,7 @@ def is_name(request: Request) -> bool:
 
 def named_project(given: str, *, by_name: bool = False) -> Project | None:
     """The project of that name, or of that id where the text is a number."""
-    projects = Project.objects.select_related("owner")
+    projects = Project.objects.all()
     if not by_name and given.isascii() and given.isdigit():
         return projects.filter(pk=given).first() if len(given) < 19 else None
     return projects.filter(name=given).first()

@@ -63,7 +63,7 @@ class MembersView(ProjectView):
     def get(self, request: Request, project_name_or_id: str) -> Response:
         """The total does not know the filter by name: so Harbor's clients have it."""
         page, rows = Page.of(request), self._rows()
-        total = rows.count()
+        total = self.project.members.count()
         if name := request.GET.get("entityname"):
             rows = rows.filter(entity=name)
         start, stop = page.bounds

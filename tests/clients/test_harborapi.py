@@ -77,7 +77,9 @@ def test_people_projects_members_and_quotas(drive: Callable[[Scenario], None]) -
         quotas = await client.get_quotas()
         quota = next(each for each in quotas if each.ref and each.ref.model_dump().get("name") == "tools")
         assert quota.id
-        await client.update_quota(quota.id, shapes.QuotaUpdateReq(hard=shapes.ResourceList(storage=1024**3)))
+        await client.update_quota(
+            quota.id, shapes.QuotaUpdateReq(hard=shapes.ResourceList.model_validate({"storage": 1024**3}))
+        )
         summary = await client.get_project_summary("tools")
         assert summary.quota
         assert [project.name for project in await client.get_projects(query="name=~tool")] == ["tools"]
