@@ -1,83 +1,190 @@
-"""Queries whose SQL Django builds once: building takes ten times as long as running a look-up by key.
+"""Statements whose SQL Django builds once: building takes ten times as long as running a look-up by key.
 
     @prepared
-    def by_name(name: str) -> QuerySet[Project]:
+    def by_name(name: str) -> QuerySet[Project, tuple[int, bool]]:
         return Project.objects.filter(name=name).values_list("pk", "public")
 
     by_name("library")  # [(1, True)]
 
-The function is called once, with a stand-in for each argument, and must return a `values_list`. An argument may be a
-string or an integer and must reach the SQL as a parameter: not a condition on it in Python, not a limit, not an
-`in` list. Rows are always read afresh; only the SQL is kept.
+    @prepared_change
+    def rename(pk: int, name: str) -> Change:
+        return Change(Project.objects.filter(pk=pk), {"name": name})
+
+    rename(1, "books")  # 1
+
+The function is called once, with a stand-in for each argument, which must reach the SQL as a parameter: not a
+condition on it in Python, not a limit, not an `in` list. Rows are always read afresh; only the SQL is kept.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from inspect import signature
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
 
-from django.db import connection
-from django.db.models import QuerySet
+from django.db import DEFAULT_DB_ALIAS, connection
+from django.db.models import AutoField, Model, QuerySet
+from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
+from django.utils import timezone
 
-Rows = Sequence[tuple[Any, ...]]
-_INTEGER: Final = 0x7E57_0000  # stand-ins start here
+Row = tuple[Any, ...]
+M = TypeVar("M", bound=Model)
+_FIRST: Final = 0x7E57_0000  # of the integers that stand in; the other kinds count along
+_STAND_INS: Final[Mapping[str, Callable[[int], Any]]] = {
+    "str": lambda number: f"\ue000{number}",
+    "int": lambda number: _FIRST + number,
+    "datetime": lambda number: datetime(1901, 1, 1, tzinfo=UTC) + timedelta(days=number),
+    "UUID": lambda number: UUID(int=_FIRST + number),
+}
 
 
-class Prepared:
-    def __init__(self, build: Callable[..., QuerySet[Any, Any]]) -> None:
+@dataclass(frozen=True)
+class Change:
+    """What is to happen to some rows: new values, or none at all, which deletes them without asking who refers."""
+
+    rows: QuerySet[Any, Any]
+    values: Mapping[str, Any] | None
+
+
+class _Statement:
+    """The SQL of one function, and where its arguments go."""
+
+    def __init__(self, build: Callable[..., Any]) -> None:
         self._build = build
         self.__doc__ = build.__doc__
-        self._names = list(signature(build).parameters)
+        self._kinds = [str(build.__annotations__[name]) for name in signature(build).parameters]
         self._lock = threading.Lock()
-        self._run: Callable[[tuple[str | int, ...]], Rows] | None = None
+        self._ready = False
 
-    def __call__(self, *arguments: str | int) -> Rows:
-        run = self._run or self._prepare()
-        return run(arguments)
+    def _execute(self, cursor: Any, arguments: tuple[Any, ...]) -> None:
+        if not self._ready:
+            with self._lock:
+                self._prepare()
+                self._ready = True
+        given = [_adapted(argument) for argument in arguments]
+        cursor.execute(self._sql, [value if at is None else given[at] for at, value in self._parameters])
 
-    def _prepare(self) -> Callable[[tuple[str | int, ...]], Rows]:
-        with self._lock:
-            if self._run is None:
-                self._run = _compiled(self._build(*self._stand_ins()), self._stand_ins())
-            return self._run
+    def _prepare(self) -> None:
+        stand_ins = [_STAND_INS[kind](number) for number, kind in enumerate(self._kinds)]
+        sql, parameters = self._compile(self._build(*stand_ins))
+        adapted = [_adapted(value) for value in stand_ins]
+        order = [adapted.index(value) if value in adapted else None for value in parameters]
+        if not set(range(len(stand_ins))) <= set(order):
+            raise TypeError("an argument of a prepared statement is no parameter of its SQL")
+        self._sql, self._parameters = sql, list(zip(order, parameters, strict=True))
 
-    def _stand_ins(self) -> list[str | int]:
-        types = self._build.__annotations__
-        return [_INTEGER + i if types[name] in (int, "int") else f"\ue000{name}" for i, name in enumerate(self._names)]
+    def _compile(self, built: Any) -> tuple[str, Sequence[Any]]:
+        raise NotImplementedError
 
 
-def _compiled(query: QuerySet[Any, Any], stand_ins: list[str | int]) -> Callable[[tuple[str | int, ...]], Rows]:
-    compiler = query.query.get_compiler(query.db)
-    sql, parameters = compiler.as_sql()
-    order = [stand_ins.index(parameter) if parameter in stand_ins else None for parameter in parameters]
-    if not set(range(len(stand_ins))) <= set(order):
-        raise TypeError("an argument of a prepared query is no parameter of its SQL")
-    fixed = list(zip(order, parameters, strict=True))
-    selected = [expression for expression, _, _ in compiler.select]
-    converters = [
-        (position, functions, expression)
-        for position, (functions, expression) in compiler.get_converters(selected).items()
-    ]
+class Prepared(_Statement):
+    """A query; call it for its rows."""
 
-    def run(arguments: tuple[str | int, ...]) -> Rows:
+    def __call__(self, *arguments: Any) -> Sequence[Row]:
         with connection.cursor() as cursor:
-            cursor.execute(sql, [value if at is None else arguments[at] for at, value in fixed])
-            rows: Rows = cursor.fetchall()
-        return [_converted(row, converters) for row in rows] if converters else rows
+            self._execute(cursor, arguments)
+            rows: Sequence[Row] = cursor.fetchall()
+        return [self._converted(row) for row in rows] if self._converters else rows
 
-    return run
+    def _compile(self, built: QuerySet[Any, Any]) -> tuple[str, Sequence[Any]]:
+        compiler = built.query.get_compiler(built.db)
+        sql, parameters = compiler.as_sql()
+        found = compiler.get_converters([expression for expression, _, _ in compiler.select])
+        self._converters = [(at, functions, expression) for at, (functions, expression) in found.items()]
+        return sql, parameters
+
+    def _converted(self, row: Row) -> Row:
+        values = list(row)
+        for at, functions, expression in self._converters:
+            for function in functions:
+                values[at] = function(values[at], expression, connection)
+        return tuple(values)
 
 
-def _converted(row: tuple[Any, ...], converters: list[tuple[int, Any, Any]]) -> tuple[Any, ...]:
-    values = list(row)
-    for position, functions, expression in converters:
-        for function in functions:
-            values[position] = function(values[position], expression, connection)
-    return tuple(values)
+class PreparedChange(_Statement):
+    """A statement that changes or deletes rows; call it for their number."""
+
+    def __call__(self, *arguments: Any) -> int:
+        with connection.cursor() as cursor:
+            self._execute(cursor, arguments)
+            return int(cursor.rowcount)
+
+    def _compile(self, built: Change) -> tuple[str, Sequence[Any]]:
+        query: Any = built.rows.query
+        if built.values is None:
+            query = query.chain(DeleteQuery)
+        else:
+            query = query.chain(UpdateQuery)
+            query.add_update_values(built.values)
+        sql, parameters = query.get_compiler(built.rows.db).as_sql()
+        return sql, parameters
+
+
+class Insert(Generic[M]):
+    """A statement that adds a row of `model`; call it with fields by attribute name for the new row's key.
+
+    Fields that are not named get what the model says; the key is the database's, unless it is named.
+    """
+
+    def __init__(self, model: type[M], *, key: bool = False) -> None:
+        self._model, self._key = model, key
+
+    @cached_property
+    def _fields(self) -> list[Any]:
+        fields = self._model._meta.concrete_fields
+        return [field for field in fields if self._key or not isinstance(field, AutoField)]
+
+    @cached_property
+    def _sql(self) -> str:
+        query = InsertQuery(self._model)
+        query.insert_values(self._fields, [self._model()])
+        sql: str = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()[0][0]
+        return sql
+
+    def __call__(self, **values: Any) -> int:
+        parameters = [
+            field.get_db_prep_save(values[field.attname] if field.attname in values else _unnamed(field), connection)
+            for field in self._fields
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(self._sql, parameters)
+            return int(cursor.lastrowid or 0)
+
+
+def _unnamed(field: Any) -> Any:
+    if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
+        return timezone.now()
+    return field.get_default()
+
+
+def _adapted(value: Any) -> Any:
+    """As the database's driver is given it."""
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, UUID) and not connection.features.has_native_uuid_field:
+        return value.hex
+    return value
 
 
 def prepared(build: Callable[..., QuerySet[Any, Any]]) -> Prepared:
-    """See the module's description."""
+    """See the module's description; the function returns a `values_list`."""
     return Prepared(build)
+
+
+def prepared_change(build: Callable[..., Change]) -> PreparedChange:
+    """See the module's description."""
+    return PreparedChange(build)
+
+
+def columns(model: type[Model]) -> list[str]:
+    """What `instance` needs of a row."""
+    return [field.attname for field in model._meta.concrete_fields]
+
+
+def instance(model: type[M], row: Row) -> M:
+    return model.from_db(DEFAULT_DB_ALIAS, columns(model), row)

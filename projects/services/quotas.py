@@ -6,15 +6,17 @@ What counts: the sizes of the distinct blobs that the project's repositories hol
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Greatest, Length
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit import services as audit
 from audit.events import Operation, ResourceType
+from harborsite.db.prepared import Change, Row, columns, instance, prepared, prepared_change
 from harborsite.errors import BadRequest
 from harborsite.principal import Principal
 from projects import params
@@ -28,22 +30,35 @@ _UNITS = ("KiB", "MiB", "GiB", "TiB")
 
 def charge(*, project: Project, size: int) -> None:
     """Add `size` bytes in one statement, or raise QuotaExceeded and add nothing."""
-    within = Q(hard=UNLIMITED) | Q(hard__gte=F("used") + size)
-    rows = Quota.objects.filter(project=project)
-    if params.get(params.QUOTA_PER_PROJECT_ENABLE):
-        rows = rows.filter(within)
-    if rows.update(used=F("used") + size, update_time=timezone.now()):
+    add = _add_within_limit if params.get(params.QUOTA_PER_PROJECT_ENABLE) else _add
+    if add(project.pk, size, timezone.now()):
         return
     quota = Quota.objects.get(project=project)
     raise _exceeded(quota, size)
 
 
+@prepared_change
+def _add(project: int, size: int, now: datetime) -> Change:
+    return Change(Quota.objects.filter(project=project), {"used": F("used") + size, "update_time": now})
+
+
+@prepared_change
+def _add_within_limit(project: int, size: int, now: datetime) -> Change:
+    within = Q(hard=UNLIMITED) | Q(hard__gte=F("used") + size)
+    return Change(Quota.objects.filter(within, project=project), {"used": F("used") + size, "update_time": now})
+
+
 def check(*, project: Project, size: int) -> None:
     """Raise QuotaExceeded where `size` more bytes would be too much; adds nothing."""
-    quota = Quota.objects.get(project=project)
+    quota = instance(Quota, _of_project(project.pk)[0])
     enforced = params.get(params.QUOTA_PER_PROJECT_ENABLE) and quota.hard != UNLIMITED
     if enforced and quota.used + size > quota.hard:
         raise _exceeded(quota, size)
+
+
+@prepared
+def _of_project(project: int) -> QuerySet[Quota, Row]:
+    return Quota.objects.order_by().filter(project=project).values_list(*columns(Quota))
 
 
 def release(*, project: Project, size: int) -> None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from harborsite.config import current
-from harborsite.db.prepared import prepared
+from harborsite.db.prepared import columns, instance, prepared
 from harborsite.errors import AppError, BadRequest, Unauthorized
 from harborsite.principal import Principal
 from projects.models import Project
@@ -91,18 +90,15 @@ def required(method: str, target: Target | None, name: str = "", mount_from: str
             return ()
 
 
-_COLUMNS = [field.attname for field in Project._meta.concrete_fields]
-
-
 @prepared
 def _project_rows(name: str) -> QuerySet[Project, tuple[Any, ...]]:
-    return Project.objects.order_by().filter(name=name).values_list(*_COLUMNS)
+    return Project.objects.order_by().filter(name=name).values_list(*columns(Project))
 
 
 def project_named(name: str) -> Project | None:
     """The project as it is now."""
     rows = _project_rows(name)
-    return Project.from_db(DEFAULT_DB_ALIAS, _COLUMNS, rows[0]) if rows else None
+    return instance(Project, rows[0]) if rows else None
 
 
 def authorise(*, who: Principal, needs: Sequence[Need], request: HttpRequest) -> Admission:

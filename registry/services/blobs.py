@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from harborsite.db.prepared import prepared
+from harborsite.db.prepared import Insert, Row, columns, instance, prepared
 from harborsite.db.retry import retried
 from projects.models import Project
 from projects.services import quotas
@@ -74,7 +74,8 @@ def prepare(*, project: Project, digest: Digest, size: int) -> None:
     A row that nobody links is renewed, so that it cannot be marked before the push has linked it.
     """
     deadline = time.monotonic() + _DELETING_PATIENCE
-    while (blob := Blob.objects.filter(digest=str(digest)).first()) is not None:
+    while found := _blobs(str(digest)):
+        blob = instance(Blob, found[0])
         if blob.status == Blob.Status.NONE and blob.update_time > timezone.now() - RENEW_AFTER:
             return
         with transaction.atomic():
@@ -91,9 +92,29 @@ def prepare(*, project: Project, digest: Digest, size: int) -> None:
     quotas.check(project=project, size=size)
 
 
+@prepared
+def _blobs(digest: str) -> QuerySet[Blob, Row]:
+    return Blob.objects.filter(digest=digest).values_list(*columns(Blob))
+
+
+@prepared
+def _locked_blobs(digest: str) -> QuerySet[Blob, Row]:
+    return Blob.objects.select_for_update().filter(digest=digest).values_list(*columns(Blob))
+
+
+_add_blob = Insert(Blob)
+_add_link = Insert(BlobLink)
+
+
 def attach(*, project: Project, repository_name: str, digest: Digest, size: int) -> Blob:
-    """Make the row and the link of bytes that are in the store; in the caller's transaction. Charges the quota."""
-    blob, _ = Blob.objects.select_for_update().get_or_create(digest=str(digest), defaults={"size": size})
+    """Make the row and the link of bytes that are in the store; in the caller's transaction. Charges the quota.
+
+    Whoever made the row in the same moment makes this raise IntegrityError; the caller starts again.
+    """
+    if found := _locked_blobs(str(digest)):
+        blob = instance(Blob, found[0])
+    else:
+        blob = Blob(pk=_add_blob(digest=str(digest), size=size), digest=str(digest), size=size)
     if blob.status == Blob.Status.DELETING:
         raise BlobBusy(headers={"Retry-After": "10"})
     if blob.status != Blob.Status.NONE:
@@ -105,14 +126,19 @@ def attach(*, project: Project, repository_name: str, digest: Digest, size: int)
 
 def _link(*, project: Project, repository_name: str, blob: Blob) -> None:
     """Link a locked blob, or renew its link; charge what the project did not count before."""
-    links = BlobLink.objects.filter(project=project, blob=blob)
-    counted = dict(links.values_list("repository_name", "counted"))
+    counted: dict[str, bool] = dict(_links(project.pk, blob.pk))
     if repository_name not in counted:
-        BlobLink.objects.create(project=project, repository_name=repository_name, blob=blob)
+        _add_link(project_id=project.pk, repository_name=repository_name, blob_id=blob.pk)
     else:
-        links.filter(repository_name=repository_name).update(counted=True, update_time=timezone.now())
+        links = BlobLink.objects.filter(repository_name=repository_name, blob=blob)
+        links.update(counted=True, update_time=timezone.now())
     if not any(counted.values()):
         quotas.charge(project=project, size=blob.size)
+
+
+@prepared
+def _links(project: int, blob: int) -> QuerySet[BlobLink, tuple[str, bool]]:
+    return BlobLink.objects.filter(project=project, blob=blob).values_list("repository_name", "counted")
 
 
 @retried

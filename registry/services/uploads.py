@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import BinaryIO
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from harborsite.db.durability import may_be_lost_with_the_power
+from harborsite.db.prepared import Change, Insert, Row, columns, instance, prepared, prepared_change
 from harborsite.db.retry import retried
 from harborsite.errors import AppError
 from harborsite.principal import Principal
@@ -49,16 +51,38 @@ ABANDONED_AFTER = timedelta(days=1)
 
 def start(*, project: Project, repository_name: str, actor: Principal) -> BlobUpload:
     """A new upload, for this repository and this person alone."""
+    upload = BlobUpload(project=project, repository_name=repository_name, username=actor.username)
     with may_be_lost_with_the_power(), transaction.atomic():
-        return BlobUpload.objects.create(project=project, repository_name=repository_name, username=actor.username)
+        _add(id=upload.pk, project_id=project.pk, repository_name=repository_name, username=actor.username)
+    return upload
+
+
+_add = Insert(BlobUpload)
+
+
+@prepared
+def _uploads(key: UUID, repository: str, username: str) -> QuerySet[BlobUpload, Row]:
+    rows = BlobUpload.objects.filter(pk=key, repository_name=repository, username=username)
+    return rows.values_list(*columns(BlobUpload))
+
+
+@prepared_change
+def _remove(key: UUID) -> Change:
+    return Change(BlobUpload.objects.filter(pk=key), None)
+
+
+@prepared_change
+def _advance(key: UUID, offset: int, sha256: str, now: datetime) -> Change:
+    values = {"offset": offset, "sha256": sha256, "update_time": now}
+    return Change(BlobUpload.objects.filter(pk=key), values)
 
 
 def get(*, upload_id: UUID, repository_name: str, actor: Principal) -> BlobUpload:
     """The upload, if it is of this repository and this person; somebody else's does not exist."""
-    found = BlobUpload.objects.filter(pk=upload_id, repository_name=repository_name, username=actor.username).first()
-    if found is None:
+    found = _uploads(upload_id, repository_name, actor.username)
+    if not found:
         raise BlobUploadUnknown(detail={})
-    return found
+    return instance(BlobUpload, found[0])
 
 
 def received(*, upload: BlobUpload) -> int:
@@ -74,7 +98,7 @@ def append(*, upload: BlobUpload, stream: BinaryIO, start: int | None) -> int:
     appended = _append(upload, stream, start=start)
     sha256 = appended.digest.hex if appended.digest else ""
     with may_be_lost_with_the_power(), transaction.atomic():
-        BlobUpload.objects.filter(pk=upload.pk).update(offset=appended.size, sha256=sha256, update_time=timezone.now())
+        _advance(upload.pk, appended.size, sha256, timezone.now())
     return appended.size
 
 
@@ -146,7 +170,7 @@ def _write_rows(
     with transaction.atomic():
         blob = blobs.attach(project=project, repository_name=repository_name, digest=digest, size=size)
         if upload is not None:
-            BlobUpload.objects.filter(pk=upload.pk).delete()
+            _remove(upload.pk)
     return blob
 
 
