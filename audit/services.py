@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from audit.events import Operation, ResourceType
 from audit.models import AuditLog
+from harborsite.db.prepared import Insert
 from harborsite.principal import Principal
 
 
@@ -22,9 +23,9 @@ def record(
     project_id: int | None = None,
     successful: bool = True,
     data: Mapping[str, object] | None = None,
-) -> AuditLog:
+) -> None:
     """Add one row now, in the caller's transaction. `actor` may be a bare name where nobody is signed in."""
-    row = AuditLog(
+    _add(
         username=name_of(actor),
         operation=operation,
         resource_type=resource_type,
@@ -34,8 +35,9 @@ def record(
         data=dict(data or {}),
         op_time=timezone.now(),
     )
-    row.save(force_insert=True)
-    return row
+
+
+_add = Insert(AuditLog)
 
 
 def name_of(actor: Principal | str) -> str:

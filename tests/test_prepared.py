@@ -1,15 +1,17 @@
-"""Prepared queries: the SQL is kept, the rows never."""
+"""Prepared statements: the SQL is kept, the rows never."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from django.db.models import QuerySet
 
-from harborsite.db.prepared import prepared
+from harborsite.db.prepared import BATCH, Change, Insert, prepared, prepared_change
 from projects.models import Project, User
+from registry.models import BlobUpload
 
 
 @prepared
@@ -29,11 +31,57 @@ def test_rows_are_fresh_and_typed_as_the_models_are(alice: User, commons: Projec
     assert isinstance(created, datetime)
     assert created.tzinfo is UTC
     Project.objects.update(public=False)
-    assert _projects(alice.pk, commons.name) == []
-    assert _projects(alice.pk + 1, commons.name) == []
+    assert not _projects(alice.pk, commons.name)
+    assert not _projects(alice.pk + 1, commons.name)
 
 
 @pytest.mark.django_db
 def test_an_argument_that_does_not_reach_the_sql_is_refused() -> None:
     with pytest.raises(TypeError):
         _careless("a")
+
+
+@prepared_change
+def _rename(pk: int, name: str, now: datetime) -> Change:
+    return Change(Project.objects.filter(pk=pk), {"name": name, "creation_time": now})
+
+
+@prepared_change
+def _remove(key: UUID) -> Change:
+    return Change(BlobUpload.objects.filter(pk=key), None)
+
+
+@prepared
+def _named(names: list[str]) -> QuerySet[Project, tuple[Any, ...]]:
+    return Project.objects.filter(name__in=names).order_by("name").values_list("name")
+
+
+def test_changes_count_their_rows(commons: Project) -> None:
+    moment = datetime(2024, 2, 29, 12, 30, 15, 123456, tzinfo=UTC)
+    assert _rename(commons.pk, "square", moment) == 1
+    assert _rename(0, "square", moment) == 0
+    commons.refresh_from_db()
+    assert (commons.name, commons.creation_time) == ("square", moment)
+
+
+def test_a_new_row_has_what_the_model_says(commons: Project) -> None:
+    key = uuid4()
+    Insert(BlobUpload)(id=key, project_id=commons.pk, repository_name="commons/a", username="alice")
+    upload = BlobUpload.objects.get()
+    assert (upload.pk, upload.offset, upload.sha256) == (key, 0, "")
+    assert upload.creation_time.tzinfo is UTC
+    assert _remove(key) == 1
+    assert not BlobUpload.objects.exists()
+
+
+def test_a_new_row_tells_its_key(alice: User) -> None:
+    key = Insert(Project)(name="new", owner_id=alice.pk)
+    assert Project.objects.get(pk=key).name == "new"
+
+
+def test_a_batch_may_be_short_but_not_empty(commons: Project, library: Project) -> None:
+    assert list(_named(["commons"])) == [("commons",)]
+    assert list(_named(["library", "commons", "absent"])) == [("commons",), ("library",)]
+    for wrong in ([], ["x"] * (BATCH + 1)):
+        with pytest.raises(ValueError, match="batch"):
+            _named(wrong)

@@ -13,7 +13,8 @@
     rename(1, "books")  # 1
 
 The function is called once, with a stand-in for each argument, which must reach the SQL as a parameter: not a
-condition on it in Python, not a limit, not an `in` list. Rows are always read afresh; only the SQL is kept.
+condition on it in Python, not a limit. A list is for `in`, and holds at least one and at most BATCH values. Rows are
+always read afresh; only the SQL is kept.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from django.utils import timezone
 
 Row = tuple[Any, ...]
 M = TypeVar("M", bound=Model)
+BATCH: Final = 16
 _FIRST: Final = 0x7E57_0000  # of the integers that stand in; the other kinds count along
 _STAND_INS: Final[Mapping[str, Callable[[int], Any]]] = {
     "str": lambda number: f"\ue000{number}",
@@ -66,15 +68,15 @@ class _Statement:
             with self._lock:
                 self._prepare()
                 self._ready = True
-        given = [_adapted(argument) for argument in arguments]
+        given = [_adapted(value) for argument in arguments for value in _flat(argument)]
         cursor.execute(self._sql, [value if at is None else given[at] for at, value in self._parameters])
 
     def _prepare(self) -> None:
-        stand_ins = [_STAND_INS[kind](number) for number, kind in enumerate(self._kinds)]
+        stand_ins = [_stand_in(kind, number * BATCH) for number, kind in enumerate(self._kinds)]
         sql, parameters = self._compile(self._build(*stand_ins))
-        adapted = [_adapted(value) for value in stand_ins]
+        adapted = [_adapted(value) for stand_in in stand_ins for value in _flat(stand_in)]
         order = [adapted.index(value) if value in adapted else None for value in parameters]
-        if not set(range(len(stand_ins))) <= set(order):
+        if not set(range(len(adapted))) <= set(order):
             raise TypeError("an argument of a prepared statement is no parameter of its SQL")
         self._sql, self._parameters = sql, list(zip(order, parameters, strict=True))
 
@@ -160,6 +162,20 @@ def _unnamed(field: Any) -> Any:
     if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
         return timezone.now()
     return field.get_default()
+
+
+def _stand_in(kind: str, number: int) -> Any:
+    one = _STAND_INS[kind.removeprefix("list[").removesuffix("]")]
+    return [one(number + offset) for offset in range(BATCH)] if kind.startswith("list[") else one(number)
+
+
+def _flat(argument: Any) -> Sequence[Any]:
+    """A list is filled up with its last value, which an `in` does not mind."""
+    if not isinstance(argument, list):
+        return (argument,)
+    if not 0 < len(argument) <= BATCH:
+        raise ValueError(f"a batch has 1 to {BATCH} values")
+    return argument + argument[-1:] * (BATCH - len(argument))
 
 
 def _adapted(value: Any) -> Any:

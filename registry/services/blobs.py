@@ -7,7 +7,7 @@ nobody links it and re-checks under the blob's lock, so whoever links a blob loc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -223,8 +223,8 @@ def _needed(repository_name: str, digests: Collection[str]) -> set[str]:
     return found
 
 
-def chunks(values: Collection[T]) -> Iterator[Sequence[T]]:
+def chunks(values: Collection[T], size: int = _IN_LIST) -> Iterator[list[T]]:
     """`values` in pieces that fit into one IN (…) of any database."""
     rest = iter(values)
-    while piece := list(islice(rest, _IN_LIST)):
+    while piece := list(islice(rest, size)):
         yield piece

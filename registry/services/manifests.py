@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from audit import services as audit
 from audit.events import Operation, ResourceType
-from harborsite.db.prepared import prepared
+from harborsite.db.prepared import BATCH, Change, Insert, Row, columns, instance, prepared, prepared_change
 from harborsite.db.retry import retried
 from harborsite.principal import Principal
 from projects.models import Project
@@ -144,10 +144,15 @@ def _references(parsed: Manifest) -> list[str]:
 def _held(repository_name: str, parsed: Manifest) -> dict[str, int]:
     """Digest to link of those blobs that the repository holds."""
     found: dict[str, int] = {}
-    for some in blobs.chunks(_references(parsed)):
-        links = BlobLink.objects.filter(repository_name=repository_name, blob__digest__in=some)
-        found.update(links.values_list("blob__digest", "pk"))
+    for some in blobs.chunks(_references(parsed), BATCH):
+        found.update(_links(repository_name, some))
     return found
+
+
+@prepared
+def _links(repository: str, digests: list[str]) -> QuerySet[BlobLink, Row]:
+    links = BlobLink.objects.filter(repository_name=repository, blob__digest__in=digests)
+    return links.values_list("blob__digest", "pk")
 
 
 def _require_enough(repository_name: str, parsed: Manifest, held: Collection[str]) -> None:
@@ -193,12 +198,12 @@ def _write(
     with transaction.atomic():
         immutability.check_push(project=project, repository_name=repository_name, tags=tags)
         _hold_links(project, parsed, links)
-        repository, _ = Repository.objects.get_or_create(name=repository_name, defaults={"project": project})
-        columns = _columns(parsed, accessory, extra_attrs) | {"manifest": raw, "push_time": now}
-        artifact, created = Artifact.objects.defer("manifest").get_or_create(
-            repository=repository, digest=str(digest), defaults=columns
-        )
-        if created:
+        repository = _repository(project, repository_name)
+        artifact = _artifact(repository, digest)
+        if created := artifact is None:
+            values = _columns(parsed, accessory, extra_attrs) | {"repository_id": repository.pk, "digest": str(digest)}
+            key = _add_artifact(**values, manifest=raw, push_time=now)
+            artifact = Artifact(pk=key, push_time=now, **values)
             _add_details(artifact, parsed)
             _charge(project, artifact, len(raw))
         else:
@@ -220,18 +225,48 @@ def _write(
     return Pushed(artifact, parsed.subject.digest if parsed.subject else None, tuple(tags))
 
 
+def _repository(project: Project, name: str) -> Repository:
+    """The repository, made by its first manifest."""
+    if found := _repositories(name):
+        return instance(Repository, found[0])
+    return Repository.objects.create(name=name, project=project)
+
+
+def _artifact(repository: Repository, digest: Digest) -> Artifact | None:
+    if found := _artifacts(repository.pk, str(digest)):
+        return Artifact.objects.defer("manifest").get(pk=found[0][0])
+    return None
+
+
+@prepared
+def _repositories(name: str) -> QuerySet[Repository, Row]:
+    return Repository.objects.order_by().filter(name=name).values_list(*columns(Repository))
+
+
+@prepared
+def _artifacts(repository: int, digest: str) -> QuerySet[Artifact, Row]:
+    return Artifact.objects.order_by().filter(repository=repository, digest=digest).values_list("pk")
+
+
+_add_artifact, _add_reference, _add_tag = Insert(Artifact), Insert(ArtifactReference), Insert(Tag)
+
+
 def _hold_links(project: Project, parsed: Manifest, links: dict[str, int]) -> None:
     """Lock the links until the references to them are written, or garbage collection might drop them meanwhile."""
     pks = sorted(links.values())
     counted: dict[int, bool] = {}
-    for some in blobs.chunks(pks):
-        rows = BlobLink.objects.select_for_update().filter(pk__in=some).order_by("pk")
-        counted.update(rows.values_list("pk", "counted"))
+    for some in blobs.chunks(pks, BATCH):
+        counted.update(_locked_links(some))
     missing = next((digest for digest, pk in links.items() if pk not in counted), None)
     if missing is not None:
         raise ManifestBlobUnknown(detail=missing)
     if not all(counted.values()):
         blobs.count_again(project=project, links=pks)
+
+
+@prepared
+def _locked_links(pks: list[int]) -> QuerySet[BlobLink, Row]:
+    return BlobLink.objects.select_for_update().filter(pk__in=pks).order_by("pk").values_list("pk", "counted")
 
 
 def _columns(parsed: Manifest, accessory: Accessory | None, extra_attrs: dict[str, object]) -> dict[str, object]:
@@ -257,9 +292,8 @@ def _add_details(artifact: Artifact, parsed: Manifest) -> None:
             sizes.update(found.values_list("digest", "size"))
         artifact.size += sum(sizes.values())
         artifact.save(update_fields=["size"])
-    ArtifactReference.objects.bulk_create(
-        ArtifactReference(artifact=artifact, digest=digest) for digest in _references(parsed)
-    )
+    for digest in _references(parsed):
+        _add_reference(artifact_id=artifact.pk, digest=digest)
     ArtifactChild.objects.bulk_create(
         ArtifactChild(
             artifact=artifact,
@@ -275,9 +309,14 @@ def _add_details(artifact: Artifact, parsed: Manifest) -> None:
 
 def _charge(project: Project, artifact: Artifact, size: int) -> None:
     """The quota counts equal manifests of a project's repositories once, as it does blobs."""
-    same = Artifact.objects.filter(digest=artifact.digest, repository__project=project).exclude(pk=artifact.pk)
-    if not same.exists():
+    if not _others(artifact.digest, project.pk, artifact.pk):
         quotas.charge(project=project, size=size)
+
+
+@prepared
+def _others(digest: str, project: int, artifact: int) -> QuerySet[Artifact, Row]:
+    same = Artifact.objects.order_by().filter(digest=digest, repository__project=project)
+    return same.exclude(pk=artifact).values_list("pk")[:1]
 
 
 def _update(artifact: Artifact, accessory: Accessory | None, now: datetime) -> None:
@@ -290,8 +329,13 @@ def _update(artifact: Artifact, accessory: Accessory | None, now: datetime) -> N
 
 def _point(repository: Repository, name: str, artifact: Artifact, now: datetime) -> None:
     """Make the tag, or move it here."""
-    if not Tag.objects.filter(repository=repository, name=name).update(artifact=artifact, push_time=now):
-        Tag.objects.create(repository=repository, name=name, artifact=artifact, push_time=now)
+    if not _move(repository.pk, name, artifact.pk, now):
+        _add_tag(repository_id=repository.pk, name=name, artifact_id=artifact.pk, push_time=now)
+
+
+@prepared_change
+def _move(repository: int, name: str, artifact: int, now: datetime) -> Change:
+    return Change(Tag.objects.filter(repository=repository, name=name), {"artifact": artifact, "push_time": now})
 
 
 def _record(

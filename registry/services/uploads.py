@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import BinaryIO
 from uuid import UUID
@@ -25,6 +25,7 @@ from harborsite.principal import Principal
 from projects.models import Project
 from registry.errors import (
     BlobBusy,
+    BlobUnknown,
     BlobUploadBusy,
     BlobUploadUnknown,
     ChunkOutOfOrder,
@@ -157,7 +158,8 @@ def _record(*, project: Project, repository_name: str, digest: Digest, size: int
             cancel(upload=upload)  # its bytes have moved, it cannot be gone on with
         raise
     if store().stat(digest) is None:
-        blobs.unlink(project=project, repository_name=repository_name, digest=digest)
+        with suppress(BlobUnknown):  # another push of the same bytes saw it first
+            blobs.unlink(project=project, repository_name=repository_name, digest=digest)
         raise BlobBusy(headers={"Retry-After": "1"})
     logger.info("blob committed", extra={"digest": str(digest), "project": project.name, "size": size})
     return blob
