@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q, QuerySet, Window
+from django.db.models import Exists, OuterRef, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.http import HttpResponse
 from rest_framework.request import Request
@@ -82,15 +82,16 @@ def filtered(shown: ArtifactQuerySet, request: Request) -> QuerySet[Artifact]:
 
 
 def _by_tag(rows: QuerySet[Artifact], term: Term) -> QuerySet[Artifact]:
+    own = Tag.objects.filter(artifact=OuterRef("pk"))  # by artifact: there may be more tags of a name than artifacts
     match term:
         case Exact("*"):
-            return rows.filter(pk__in=Tag.objects.values("artifact"))
+            return rows.filter(Exists(own))
         case Exact("nil"):
-            return rows.filter(tags=None)
+            return rows.filter(~Exists(own))
         case Exact(name):
-            return rows.filter(pk__in=Tag.objects.filter(name=name).values("artifact"))
+            return rows.filter(Exists(own.filter(name=name)))
         case Fuzzy(part):
-            return rows.filter(pk__in=Tag.objects.filter(name__icontains=part).values("artifact"))
+            return rows.filter(Exists(own.filter(name__icontains=part)))
         case _:
             raise BadRequest('the value of "tags" can only be "*", "nil", exact or fuzzy')
 
@@ -99,8 +100,9 @@ def _by_labels(rows: QuerySet[Artifact], term: Term) -> QuerySet[Artifact]:
     if not isinstance(term, AllOf):
         raise BadRequest('the value of "labels" can only be an and-list: labels=(1 2)')
     for value in term.values:
-        labelled = ArtifactLabel.objects.filter(label_id=query.to_number(value))
-        rows = rows.filter(pk__in=labelled.values("artifact"))
+        rows = rows.filter(
+            Exists(ArtifactLabel.objects.filter(artifact=OuterRef("pk"), label_id=query.to_number(value)))
+        )
     return rows
 
 
