@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from django.contrib import messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -20,6 +21,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from harborsite.errors import AppError
@@ -28,11 +30,15 @@ from projects import params
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin as _ModelAdmin
+
+    _Paginator = Paginator[Any]
     from django.utils.functional import _StrOrPromise
 
     from harborsite.portal.site import PortalSite
 else:
     from django.contrib.admin import ModelAdmin
+
+    _Paginator = Paginator
 
     class _ModelAdmin(ModelAdmin):
         """Lets subclasses name their model, as the type stubs have it."""
@@ -42,7 +48,21 @@ else:
 
 M = TypeVar("M", bound=Model)
 PAGE_SIZES = (15, 25, 50, 100)
+MOST_COUNTED = 10_000
 _SIZE_VAR = "page_size"
+
+
+class CappedPaginator(_Paginator):
+    """Counts as far as anybody pages: a million rows cost no more than MOST_COUNTED; searching finds the rest."""
+
+    is_capped = False
+
+    @cached_property
+    def count(self) -> int:
+        rows = cast("QuerySet[Any]", self.object_list)
+        found = rows.order_by()[: MOST_COUNTED + 1].count()
+        self.is_capped = found > MOST_COUNTED
+        return min(MOST_COUNTED, found)
 
 
 class PortalChangeList(ChangeList):
@@ -62,6 +82,7 @@ class PortalChangeList(ChangeList):
         rows = list(self.result_list)
         self.model_admin.complete(request, rows)
         self.result_list = cast("QuerySet[Any]", rows)
+        self.is_capped = getattr(self.paginator, "is_capped", False)
         self.first_row = (self.page_num - 1) * self.list_per_page + 1 if rows else 0
         self.last_row = self.first_row + len(rows) - 1 if rows else 0
 
@@ -81,6 +102,7 @@ class PortalAdmin(_ModelAdmin[M]):
     admin_site: PortalSite
     actions_on_top = False
     list_max_show_all = 0
+    paginator = CappedPaginator
     show_full_result_count = False
     empty_text: _StrOrPromise = ""
     action_bar = "portal/action_bar.html"

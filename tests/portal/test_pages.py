@@ -182,3 +182,15 @@ def test_the_log_of_all_projects_is_those_whose_log_one_may_read(
     assert "carol" in signed_in(alice).get("/logs/").content.decode()
     assert "Nothing has been recorded yet." in signed_in(carol).get("/logs/").content.decode()
     assert 'class="mono">carol' in signed_in(admin).get("/logs/").content.decode()
+
+
+def test_counting_stops_where_nobody_pages_any_more(
+    alice: User, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harborsite.portal.pages.MOST_COUNTED", 20)
+    for number in range(25):
+        make_project(f"p{number:02}", alice)
+    client = signed_in(alice)
+    assert "1–15 of more than 20" in client.get("/projects/").content.decode()
+    assert "16–20 of more than 20" in client.get("/projects/?p=2").content.decode()
+    assert "1–1 of 1" in client.get("/projects/?q=p24").content.decode()
