@@ -38,6 +38,11 @@ HEAD_LIMIT: Final = 64 * 1024
 HEAD_TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 )
+TLS_HANDSHAKE: Final = b"\x16"  # the first byte of a client that speaks TLS
+TLS_NOT_SPOKEN: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 39\r\n\r\n"
+    b"This port speaks plain http, not https."
+)
 HIGH_WATER: Final = 256 * 1024  # bytes of a response produced ahead of the client
 HEAD_END: Final = b"\r\n\r\n"
 SMALL_BODY: Final = 64 * 1024  # collected with the head
@@ -201,12 +206,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 return
             self._take_pipelined(conn)
         if len(conn.head) > HEAD_LIMIT + SMALL_BODY:
-            with suppress(OSError):
-                conn.sock.send(HEAD_TOO_LARGE)
-            self._linger(conn)
+            self._refuse(conn, HEAD_TOO_LARGE)
+        elif conn.head.startswith(TLS_HANDSHAKE) and not self.cfg.is_ssl:
+            # Docker tries https first, and falls back at this answer; without one it waits ten seconds each time.
+            self._refuse(conn, TLS_NOT_SPOKEN)
         else:
             patience = conn.head_due - time.monotonic() if conn.head else self.cfg.keepalive
             self._wait(conn, selectors.EVENT_READ, self._on_readable, patience)
+
+    def _refuse(self, conn: Connection, answer: bytes) -> None:
+        with suppress(OSError):
+            conn.sock.send(answer)
+        self._linger(conn)
 
     def _start(self, conn: Connection) -> Outcome:
         """Answer at once, or hand the connection to a thread, or let it queue for one."""

@@ -223,6 +223,13 @@ def test_a_client_may_wait_for_leave_to_send(server: Server) -> None:
         assert hashlib.sha256(b"ab").hexdigest().encode() in sock.recv(1000)
 
 
+def test_a_client_that_speaks_tls_to_a_plain_port_is_told_at_once(server: Server) -> None:
+    """Docker tries https first: without an answer it waits for ten seconds before it turns to http."""
+    with server.raw() as sock, pytest.raises(ssl.SSLError, match="WRONG_VERSION_NUMBER"):
+        ssl._create_unverified_context().wrap_socket(sock)
+    assert server.get() == b"ok"
+
+
 def test_an_endless_head_is_refused(server: Server) -> None:
     assert server.exchange(b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000).startswith(b"HTTP/1.1 431")
 
