@@ -130,8 +130,9 @@ run_everything() {
     part "mypy" $PYTHON -m mypy .
     part "migrations" $PYTHON manage.py makemigrations --check --dry-run
     part "translations" check_translations
-    part "tests on SQLite" "${pytest[@]}"
-    part "tests on MariaDB" $PYTHON -m tests.services mariadb "${pytest[@]}"
+    part "tests on SQLite" "${pytest[@]}" --ignore=tests/clients
+    part "tests on MariaDB" $PYTHON -m tests.services mariadb "${pytest[@]}" --ignore=tests/clients
+    part "clients, faults and conformance" "${pytest[@]}" tests/clients
     [[ ${#failed[@]} -eq 0 ]] || fail "failed: $(printf '%s; ' "${failed[@]}")"
 }
 
