@@ -1,5 +1,6 @@
 """One running Harborsite for the client tests of a worker, and a project for each test."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,8 +34,7 @@ def registry(site: services.Site) -> Registry:
 @pytest.fixture
 def project(registry: Registry, request: pytest.FixtureRequest) -> str:
     """A private project of the test's own."""
-    words = request.node.originalname.removeprefix("test_").replace("_", "-")
-    name = f"{request.path.stem.removeprefix('test_')}-{words}"
+    name = f"{request.path.stem.removeprefix('test_')}-{uuid.uuid4().hex[:12]}"
     registry.create_project(name)
     return name
 

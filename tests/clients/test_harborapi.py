@@ -28,9 +28,13 @@ def site() -> Iterator[Site]:
 def drive(site: Site) -> Callable[[Scenario], None]:
     """Runs a scenario as the administrator; every answer must fit the client's models."""
 
-    def run(scenario: Scenario) -> None:
+    async def whole(scenario: Scenario) -> None:
         client = HarborAsyncClient(url=f"{site.url}/api/v2.0", username="admin", secret=site.password)
-        asyncio.run(scenario(client))  # type: ignore[arg-type]
+        async with client.client:  # it has no close of its own, and would leave its connections to the collector
+            await scenario(client)
+
+    def run(scenario: Scenario) -> None:
+        asyncio.run(whole(scenario))
 
     return run
 
