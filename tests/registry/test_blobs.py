@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from projects.models import Project, Quota, User
 from registry.models import BlobLink
+from registry.oci.digest import Digest
+from registry.storage import BlobStore
 from tests.factories import client_for, error_code
 from tests.images import digest_of
 from tests.registry import wire
@@ -67,6 +69,21 @@ def test_a_part_that_is_not_there(pushed: Client, wanted: str) -> None:
 def test_a_range_that_is_none_gets_the_whole(pushed: Client, wanted: str) -> None:
     answer = wire.get_blob(pushed, "library/app", DIGEST, Range=wanted)
     assert (answer.status_code, wire.content(answer)) == (200, DATA)
+
+
+def test_a_part_of_another_version_is_not_sent(pushed: Client) -> None:
+    same = {"Range": "bytes=0-4", "If-Range": f'"{DIGEST}"'}
+    assert wire.content(wire.get_blob(pushed, "library/app", DIGEST, **same)) == DATA[:5]
+    other = {"Range": "bytes=0-4", "If-Range": '"sha256:other"'}
+    assert wire.content(wire.get_blob(pushed, "library/app", DIGEST, **other)) == DATA
+
+
+def test_a_blob_whose_bytes_were_lost_is_unknown(pushed: Client, blob_store: BlobStore) -> None:
+    blob_store.delete(Digest.parse(DIGEST))
+    refused = wire.get_blob(pushed, "library/app", DIGEST)
+    assert (refused.status_code, error_code(refused)) == (404, "BLOB_UNKNOWN")
+    assert wire.put_blob(pushed, "library/app", DATA).status_code == 201, "pushing it again heals it"
+    assert wire.content(wire.get_blob(pushed, "library/app", DIGEST)) == DATA
 
 
 def test_a_blob_is_seen_only_through_a_repository_that_holds_it(pushed: Client) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+from pathlib import Path
+
 import pytest
 from django.test import Client
 
@@ -10,7 +13,7 @@ from projects.permissions import Role
 from registry.models import Blob, BlobLink, BlobUpload
 from registry.oci.digest import Digest
 from registry.services import uploads
-from registry.storage import BlobStore
+from registry.storage import BlobStore, StorageFullError
 from tests.factories import add, client_for, error_code, make_project, make_user
 from tests.images import digest_of
 from tests.registry import wire
@@ -155,6 +158,30 @@ def test_a_single_post_that_ends_early_leaves_nothing(owner: Client, blob_store:
     assert error_code(wire.cut_short(owner, "POST", address, DATA[:10], announced=20)) == "SIZE_INVALID"
     assert not list(blob_store.uploads())
     assert not list(blob_store.blobs())
+
+
+def test_two_requests_do_not_write_to_one_upload(owner: Client, tmp_path: Path) -> None:
+    upload = wire.patch(owner, owner.post("/v2/library/app/blobs/uploads/"), DATA[:10])
+    with (tmp_path / "registry" / "uploads" / wire.path(upload).rpartition("/")[2]).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refused = wire.patch(owner, upload, DATA[10:])
+        assert (refused.status_code, error_code(refused)) == (409, "BLOB_UPLOAD_BUSY")
+    assert wire.finish(owner, upload, digest_of(DATA), DATA[10:]).status_code == 201
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(
+    owner: Client, blob_store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise StorageFullError("no space left on device")
+
+    upload = wire.patch(owner, owner.post("/v2/library/app/blobs/uploads/"), DATA[:10])
+    for verb in ("append", "commit"):
+        with monkeypatch.context() as patched:
+            patched.setattr(blob_store, verb, full)
+            assert wire.finish(owner, upload, digest_of(DATA), DATA[10:]).status_code == 507
+        assert not Blob.objects.exists()
+    assert wire.finish(owner, upload, digest_of(DATA)).status_code == 201
 
 
 def test_a_cancelled_upload_is_gone(owner: Client, blob_store: BlobStore) -> None:

@@ -52,7 +52,8 @@ class BlobView(RegistryView):
             redirect = HttpResponseRedirect(url)
             redirect.status_code = 307
             return redirect
-        return _send(wanted, held.size, request.META.get("HTTP_RANGE", ""), headers)
+        whole = request.META.get("HTTP_IF_RANGE", headers["ETag"]) != headers["ETag"]
+        return _send(wanted, held.size, "" if whole else request.META.get("HTTP_RANGE", ""), headers)
 
     def delete(self, request: Request, name: str, digest: str) -> HttpResponse:
         blobs.unlink(project=self.project, repository_name=self.repository, digest=digest_from(digest))
