@@ -11,19 +11,32 @@ from django.utils.translation import gettext as _
 
 from harborsite.portal import scope
 from projects.models import Project
-from registry.models import Repository
+from registry.models import Artifact, Repository, Tag
 
 _MOST = 20
 
 
 def results(request: HttpRequest) -> HttpResponse:
-    """Projects and repositories whose name holds the text."""
-    text = request.GET.get("q", "").strip()
-    who = scope.visitor(request)
+    """Projects and repositories whose name holds the text; tags of exactly this name; the artifact of a digest.
+
+    `repository:tag` finds the tag in the repositories of that name.
+    """
+    text = request.GET.get("q", "").strip()[:512]
     context: dict[str, Any] = {"title": _("Search"), "search_text": text}
-    if text:
-        projects = Project.objects.visible_to(who).filter(name__icontains=text).order_by("name")
-        found = Repository.objects.visible_to(who).filter(name__icontains=text)
-        repositories = found.select_related("project").order_by("name")
-        context |= {"projects": projects[:_MOST], "repositories": repositories[:_MOST]}
+    if text and "\0" not in text:
+        who = scope.visitor(request)
+        name, _colon, tag = text.rpartition(":")
+        visible = Repository.objects.visible_to(who)
+        named = visible.filter(name__icontains=name) if name else visible
+        tags = Tag.objects.filter(name=tag, repository__in=named.values("pk")).order_by("-push_time")
+        tags = tags.select_related("repository__project", "artifact").defer("artifact__manifest")
+        digests = Artifact.objects.filter(digest__startswith=text, repository__in=visible.values("pk"))
+        context |= {
+            "projects": Project.objects.visible_to(who).filter(name__icontains=text).order_by("name")[:_MOST],
+            "repositories": visible.filter(name__icontains=text).select_related("project").order_by("name")[:_MOST],
+            "tags": tags[:_MOST],
+            "artifacts": digests.select_related("repository__project").defer("manifest")[:_MOST]
+            if text.startswith(("sha256:", "sha512:"))
+            else [],
+        }
     return render(request, "portal/search.html", {**admin.site.each_context(request), **context})

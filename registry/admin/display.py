@@ -26,6 +26,15 @@ _KINDS = {
     "UNKNOWN": _("Other"),
 }
 
+_ATTRIBUTES = {
+    "architecture": _("Architecture"),
+    "author": _("Author"),
+    "created": _("Created"),
+    "description": _("Description"),
+    "name": _("Name"),
+    "os": _("Operating system"),
+    "version": _("Version"),
+}
 _REASONS: Mapping[type[AppError], _StrPromise] = {
     ReferencedByOthers: _("An index still lists it: delete the index first."),
     TagExists: _("The repository has a tag of this name already."),
@@ -69,4 +78,5 @@ def platform_label(attributes: dict[str, Any]) -> str:
 
 def plain_pairs(attributes: dict[str, Any]) -> list[tuple[str, str]]:
     """The attributes that are plain values; nested ones are in the manifest."""
-    return [(key, str(value)) for key, value in sorted(attributes.items()) if isinstance(value, str | int | float)]
+    plain = {key: str(value) for key, value in attributes.items() if isinstance(value, str | int | float) and value}
+    return [(str(_ATTRIBUTES.get(key, key)), value) for key, value in sorted(plain.items())]

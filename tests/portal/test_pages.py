@@ -194,3 +194,15 @@ def test_counting_stops_where_nobody_pages_any_more(
     assert "1–15 of more than 20" in client.get("/projects/").content.decode()
     assert "16–20 of more than 20" in client.get("/projects/?p=2").content.decode()
     assert "1–1 of 1" in client.get("/projects/?q=p24").content.decode()
+
+
+def test_the_search_finds_tags_and_digests_that_one_may_see(
+    alice: User, carol: User, shelf: Repository, signed_in: SignedIn
+) -> None:
+    digest = Tag.objects.get(repository=shelf, name="1.0").artifact.digest
+    address = f"/projects/library/repositories/shelf@{digest}/"
+    for text in ("1.0", "shelf:1.0", digest, digest[:20]):
+        assert address in signed_in(alice).get("/search/", {"q": text}).content.decode(), text
+        assert address not in signed_in(carol).get("/search/", {"q": text}).content.decode(), text
+    assert address not in signed_in(alice).get("/search/", {"q": "other:1.0"}).content.decode()
+    assert signed_in(alice).get("/search/", {"q": "a\0%_"}).status_code == 200
