@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from audit import services as audit
 from audit.events import Operation, ResourceType
+from harborsite.db.prepared import Row, prepared
 from harborsite.errors import BadRequest, Conflict, PreconditionFailed
 from harborsite.principal import Principal
 from projects.models import Project
@@ -31,13 +33,18 @@ class Rules:
     """The rules of one project that are in force, read once."""
 
     def __init__(self, project_id: int) -> None:
-        rows = ImmutableRule.objects.filter(project=project_id, disabled=False)
-        self._pairs = [_first_pair(rule.tag_selectors, rule.scope_selectors) for rule in rows]
+        self._pairs = [_first_pair(tags, scopes) for tags, scopes in _in_force(project_id)]
 
     def cover(self, repository_name: str, tag: str) -> bool:
         """Whether a rule makes this tag immutable; `repository_name` is the full one."""
         short = repository_name.partition("/")[2]
         return any(_selects(scope, short) and _selects(tags, tag) for tags, scope in self._pairs)
+
+
+@prepared
+def _in_force(project: int) -> QuerySet[ImmutableRule, Row]:
+    rules = ImmutableRule.objects.filter(project=project, disabled=False)
+    return rules.values_list("tag_selectors", "scope_selectors")
 
 
 def check_push(*, project: Project, repository_name: str, tags: Iterable[str]) -> None:

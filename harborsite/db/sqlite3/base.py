@@ -13,13 +13,41 @@ of the commits: once it is synced, so is everything before.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
+import threading
+from collections import defaultdict
 from typing import Any
 
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
 from harborsite.db.durability import may_be_lost
+
+
+class _LogSync:
+    """Syncs one write-ahead log for all threads of this process: who waits for a sync shares the next one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._last = 0  # the newest commit
+        self._synced = 0  # up to here all commits are on disk
+
+    def committed(self) -> int:
+        """The number of a commit that is in the log. Two threads may leave the lower one as the last: that is safe."""
+        number = self._last = next(self._numbers)
+        return number
+
+    def wait(self, number: int, file: int) -> None:
+        with self._lock:
+            if self._synced < number:
+                last = self._last
+                os.fdatasync(file)
+                self._synced = last
+
+
+_syncs: defaultdict[str, _LogSync] = defaultdict(_LogSync)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -63,10 +91,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """The log exists for as long as a connection that has written is open."""
         if self.is_in_memory_db():
             return
+        sync = _syncs[str(self.settings_dict["NAME"])]
+        number = sync.committed()
         try:
             if self._log is None:
                 self._log = os.open(f"{self.settings_dict['NAME']}-wal", os.O_RDONLY | os.O_CLOEXEC)
-            os.fdatasync(self._log)
+            sync.wait(number, self._log)
         except OSError as error:
             raise OperationalError(f"the write-ahead log cannot be synced: {error}") from error
 
