@@ -23,10 +23,10 @@ from typing import Any, Final
 
 from gunicorn import sock as gunicorn_sock
 from gunicorn.http import get_parser, wsgi
-from gunicorn.http.body import LengthReader
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from harborsite.server.body import RequestBody, request_body
 from harborsite.server.outbox import FILE_STEP, Outbox
 
 HEAD_TIMEOUT: Final = 20.0  # for a request's head, from its first byte, and for a TLS handshake
@@ -50,7 +50,7 @@ MAPPED: Final = "::ffff:"
 SWITCH_INTERVAL: Final = 0.001  # a thread that waits for the interpreter waits 5 ms by default
 _BODY: Final = re.compile(rb"\r\n(?:transfer-encoding:|content-length:[ \t]*(\d{1,18}))", re.IGNORECASE)
 _EXPECT: Final = re.compile(rb"\r\nexpect:", re.IGNORECASE)
-BODY_STEP: Final = 128 * 1024  # received at once of a body of unknown length
+LEFT_OVER: Final = 64 * 1024  # of a body that the application did not want, read away to keep the connection
 
 
 class Outcome(Enum):
@@ -88,7 +88,6 @@ class Connection(TConn):  # type: ignore[misc]
         if cfg.is_ssl:
             self.sock = gunicorn_sock.ssl_wrap_socket(sock, cfg)
         self.parser = get_parser(cfg, self.sock, client)
-        self.parser.unreader.mxchunk = BODY_STEP
         self.initialized = self.data_ready = True
 
     def receive(self) -> bytes:
@@ -371,6 +370,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _open(self, conn: Connection, req: Any) -> Exchange:
         outbox = Outbox(conn.sock)
+        body = request_body(req, conn.sock, conn.parser.unreader)
+        req.body = body or req.body
         resp, environ = wsgi.create(req, outbox, conn.client, conn.server, self.cfg)
         environ["wsgi.multithread"] = True
         if not self.alive:
@@ -406,10 +407,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     @staticmethod
     def _drained(conn: Connection, exchange: Exchange) -> bool:
         """Whether the next request's start is known: what the application left of the body is read away."""
-        reader = exchange.req.body.reader
-        if isinstance(reader, LengthReader) and reader.length == 0:
-            return True
-        return bool(conn.parser.finish_body(deadline=time.monotonic() + LINGER))
+        body = exchange.req.body
+        if not isinstance(body, RequestBody):
+            return True  # there was none
+        conn.sock.settimeout(LINGER)
+        if not body.finish(LEFT_OVER):
+            return False
+        conn.sock.setblocking(False)
+        conn.parser.unreader.unread(body.raw.rest())
+        return True
 
     @staticmethod
     def _produce(exchange: Exchange) -> bool:
