@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, Final
 from uuid import uuid4
 
@@ -207,14 +208,14 @@ class FilesystemStore:
 
 
 def _pour(stream: BinaryIO, file: int, hasher: Hasher | None, offset: int = 0) -> int:
-    """Write all of `stream` to disk. Full pieces are hashed in a second thread, while this one reads and writes."""
+    """Write all of `stream` to disk; full pieces are hashed meanwhile, where there is a second thread for it."""
     end = written_back = offset
     hashing: Future[None] | None = None
-    with ThreadPoolExecutor(max_workers=1) as lane:
+    with _second_thread() as lane:
         for piece in steps(stream):
             if hashing is not None:
                 hashing.result()
-            if hasher is not None and len(piece) == STEP:
+            if hasher is not None and lane is not None and len(piece) == STEP:
                 hashing = lane.submit(hasher.update, piece)
             elif hasher is not None:
                 hasher.update(piece)
@@ -227,6 +228,22 @@ def _pour(stream: BinaryIO, file: int, hasher: Hasher | None, offset: int = 0) -
     with _full_disk_named():
         os.fdatasync(file)
     return end - offset
+
+
+@contextmanager
+def _second_thread() -> Iterator[ThreadPoolExecutor | None]:
+    """For one stream of the process: with several, there is enough to do for all processors anyway."""
+    if not _spare.acquire(blocking=False):
+        yield None
+        return
+    try:
+        with ThreadPoolExecutor(max_workers=1) as lane:
+            yield lane
+    finally:
+        _spare.release()
+
+
+_spare: Final = Lock()
 
 
 def _write(file: int, piece: bytes | memoryview) -> None:
