@@ -236,6 +236,23 @@ def taken(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
+def test_a_running_server_cuts_its_log_in_place(site: Site) -> None:
+    """Its processes go on writing to the file that they inherited."""
+    log = site.data / "log" / "harborsite.log"
+    try:
+        site.manage("start")
+        with log.open("ab") as file:
+            file.truncate(21 * 1024 * 1024)
+        deadline = time.monotonic() + 10
+        while log.stat().st_size > 1024 * 1024:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        site.manage("stop")
+    assert log.with_name("harborsite.log.1").stat().st_size == 21 * 1024 * 1024
+    assert "stopped" in log.read_text()
+
+
 def test_a_start_that_fails_shows_what_the_log_says(site: Site) -> None:
     with socket.create_server((LOOPBACK, site.port)):
         said = manage(site, "start")

@@ -15,10 +15,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NoReturn
 
 from harborsite.config import Config
 from harborsite.server.processes import descendants, die_with_parent
+from harborsite.setup import logfile
 
 STOP_SECONDS: Final = 8.5  # then what still runs is killed: `serve` promises to be gone after ten
 LONG_ENOUGH: Final = 10.0  # a child that lived so long is restarted at once
@@ -74,8 +76,9 @@ class Child:
 class Supervisor:
     """Keeps its children running until SIGTERM or SIGINT, then stops them in time."""
 
-    def __init__(self, children: Sequence[Child]) -> None:
+    def __init__(self, children: Sequence[Child], chore: Callable[[], None] = lambda: None) -> None:
         self._children = children
+        self._chore = chore  # done about every second
 
     def run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -89,6 +92,7 @@ class Supervisor:
             if caught is not None and caught.si_signo != signal.SIGCHLD:
                 break
             self._reap()
+            self._chore()
         self._stop()
 
     def _reap(self) -> None:
@@ -150,7 +154,8 @@ def run(config: Config, *, access_log: bool = False) -> None:
             listener.close()
         jobs.run()
 
-    Supervisor([Child("web", serve_web), Child("jobs", serve_jobs)]).run()
+    children = [Child("web", serve_web), Child("jobs", serve_jobs)]
+    Supervisor(children, chore=partial(logfile.keep_short, config)).run()
 
 
 def _raise_file_limit() -> None:

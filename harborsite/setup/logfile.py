@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from harborsite.config import Config
@@ -27,6 +28,16 @@ def rotate(log: Path, *, largest: int = _LARGEST) -> bool:
         older = log.with_name(f"{log.name}.{number}")
         if older.exists():
             older.replace(log.with_name(f"{log.name}.{number + 1}"))
-    shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+    with suppress(OSError):  # on a full disk, room for what is to come is worth more than what was
+        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
     os.truncate(log, 0)
     return True
+
+
+def keep_short(config: Config) -> None:
+    """Rotate the log if it is what this process writes to; cheap enough to be asked every second."""
+    output = os.fstat(1)
+    if output.st_size > _LARGEST:
+        log = path(config)
+        if log.exists() and os.path.samestat(output, log.stat()):
+            rotate(log)
