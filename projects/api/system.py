@@ -9,10 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.contrib import admin
 from django.db import Error, connection
 from django.http import FileResponse, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -183,4 +185,6 @@ class ExplorerView(ApiView):
     content_negotiation_class = Anything
 
     def get(self, request: Request) -> HttpResponse:
-        return render(request._request, "api/explorer.html", {"groups": openapi.grouped()})
+        frame = admin.site.each_context(request._request)
+        context = {**frame, "title": _("REST API"), "groups": openapi.grouped()}
+        return render(request._request, "api/explorer.html", context)

@@ -43,6 +43,7 @@ PAGES = {
     "events": "/events/",
     "event": "/events/#first",
     "search": "/search/?q=shop",
+    "api": "/devcenter-api-2.0",
     "profile": "/account/",
     "password": "/account/password/",
     "missing": "/projects/nothing/",
