@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Greatest, Length
 from django.utils import timezone
@@ -26,6 +26,21 @@ from projects.models.quota import UNLIMITED
 
 MAX_LIMIT = 1024**5  # 1024 TiB
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
+
+
+def hold(*, project_id: int) -> None:
+    """Let nobody else change what the project stores until the end of the transaction; call it first in one.
+
+    What is charged or given back follows from rows that are read before: two transactions that read them at the same
+    time would both count, or both not. Where there is one writer at a time (SQLite) there is nothing to do.
+    """
+    if connection.features.has_select_for_update:
+        _locked(project_id)
+
+
+@prepared
+def _locked(project: int) -> QuerySet[Quota, Row]:
+    return Quota.objects.order_by().select_for_update().filter(project=project).values_list("pk")
 
 
 def charge(*, project: Project, size: int) -> None:

@@ -1,6 +1,6 @@
 """Blobs and who holds them: finding, linking, mounting and letting go.
 
-Locks are taken in one order everywhere: blob, then link, then quota. Garbage collection marks a blob only while
+Locks are taken in one order everywhere: quota, then blob, then link. Garbage collection marks a blob only while
 nobody links it and re-checks under the blob's lock, so whoever links a blob locks it first.
 """
 
@@ -111,6 +111,7 @@ def attach(*, project: Project, repository_name: str, digest: Digest, size: int)
 
     Whoever made the row in the same moment makes this raise IntegrityError; the caller starts again.
     """
+    quotas.hold(project_id=project.pk)
     if found := _locked_blobs(str(digest)):
         blob = instance(Blob, found[0])
     else:
@@ -145,6 +146,7 @@ def _links(project: int, blob: int) -> QuerySet[BlobLink, tuple[str, bool]]:
 def mount(*, project: Project, repository_name: str, digest: Digest, source: str) -> Blob | None:
     """Link a blob that `source` holds; None if it does not. The caller has checked that `source` may be read."""
     with transaction.atomic():
+        quotas.hold(project_id=project.pk)
         blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
         if blob is None or not BlobLink.objects.filter(blob=blob, repository_name=source).exists():
             return None
@@ -172,6 +174,7 @@ def mount_from_anywhere(
 def unlink(*, project: Project, repository_name: str, digest: Digest) -> None:
     """Take the blob from this repository, at once; its bytes go with garbage collection. Raises BlobUnknown."""
     with transaction.atomic():
+        quotas.hold(project_id=project.pk)
         blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
         link = BlobLink.objects.filter(blob=blob, repository_name=repository_name).first() if blob else None
         if blob is None or link is None:

@@ -32,6 +32,7 @@ def delete_artifact(*, artifact: Artifact, actor: Principal | str) -> None:
     """
     repository = artifact.repository
     with transaction.atomic():
+        quotas.hold(project_id=repository.project_id)
         if _is_listed(repository, artifact.digest, but_not_by=()):
             raise ReferencedByOthers
         _delete(repository, with_dependents(artifact), actor)
@@ -50,6 +51,7 @@ def untagged(*, pushed_before: datetime) -> QuerySet[Artifact]:
 def delete_untagged(*, artifact: Artifact, pushed_before: datetime, actor: Principal | str) -> int:
     """Delete an artifact that is still untagged, with what hangs on it; returns how many manifests went."""
     with transaction.atomic():
+        quotas.hold(project_id=artifact.repository.project_id)
         Artifact.objects.select_for_update().filter(pk=artifact.pk).values_list("pk").first()
         if not untagged(pushed_before=pushed_before).filter(pk=artifact.pk).exists():
             return 0
@@ -62,6 +64,7 @@ def delete_untagged(*, artifact: Artifact, pushed_before: datetime, actor: Princ
 def delete_repository(*, repository: Repository, actor: Principal | str) -> None:
     """Delete everything in the repository, and the repository."""
     with transaction.atomic():
+        quotas.hold(project_id=repository.project_id)
         immutability.check_delete(repository=repository, tags=repository.tags.values_list("name", flat=True))
         everything = list(Artifact.objects.filter(repository=repository).defer("manifest"))
         _drop(repository, everything)

@@ -164,6 +164,8 @@ def _unneeded(links: Sequence[BlobLink], pass_: _Run) -> list[BlobLink]:
 def _drop(links: Sequence[BlobLink], pass_: _Run) -> None:
     """Under lock and looked at again: a push that wrote its references before us is seen, a later one sees us."""
     with transaction.atomic():
+        for project_id in sorted({link.project_id for link in links}):
+            quotas.hold(project_id=project_id)
         pks = [link.pk for link in links]
         locked = BlobLink.objects.select_for_update().filter(pk__in=pks, update_time__lt=pass_.cutoff).order_by("pk")
         still = {link.pk for link in locked}

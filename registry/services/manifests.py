@@ -196,6 +196,7 @@ def _write(
     now = timezone.now()
     accessory = next((found for tag in tags or ("",) if (found := parsed.accessory(tag))), None)
     with transaction.atomic():
+        quotas.hold(project_id=project.pk)
         immutability.check_push(project=project, repository_name=repository_name, tags=tags)
         _hold_links(project, parsed, links)
         repository = _repository(project, repository_name)
