@@ -29,7 +29,8 @@ def out_of_date() -> list[Path]:
 
 
 def _rows() -> Iterator[str]:
-    yield f"| {_('Key')} | {_('Default')} | {_('Meaning')} |"
+    key, default, meaning = _("Key of harbor.cfg"), _("Default value"), _("Meaning")
+    yield f"| {key} | {default} | {meaning} |"
     yield "|---|---|---|"
     for name, spec in KEYS.items():
         yield f"| `{name}` | {_default(spec)} | {_(spec.metadata['help'])} |"

@@ -1,9 +1,7 @@
-"""Both languages are complete, and what is compiled is what is written."""
+"""Both languages are complete."""
 
 from __future__ import annotations
 
-import gettext
-import io
 import re
 import shutil
 import subprocess
@@ -24,7 +22,7 @@ def entries(text: str) -> str:
 
 
 def test_the_catalogue_holds_every_string_of_the_code(tmp_path: Path) -> None:
-    """To mend: `manage.py makemessages -l zh_Hans` with the options below, then translate and `compilemessages`."""
+    """To mend: `manage.py makemessages -l zh_Hans` with the options below, then translate."""
     copied = tmp_path / "locale"
     shutil.copytree(FOLDER, copied)
     with override_settings(LOCALE_PATHS=[copied]):
@@ -45,11 +43,3 @@ def test_nothing_is_untranslated_or_fuzzy() -> None:
     for flag in ("--untranslated", "--only-fuzzy"):
         found = subprocess.run(["msgattrib", flag, CATALOGUE], capture_output=True, text=True, check=True)
         assert found.stdout == "", flag
-
-
-def test_the_compiled_catalogue_is_up_to_date(tmp_path: Path) -> None:
-    """It is kept in the repository, so that a machine without gettext speaks Chinese as well."""
-    fresh = tmp_path / "django.mo"
-    subprocess.run(["msgfmt", "--check-format", "-o", fresh, CATALOGUE], check=True)
-    compiled = gettext.GNUTranslations(io.BytesIO(CATALOGUE.with_suffix(".mo").read_bytes()))
-    assert vars(compiled)["_catalog"] == vars(gettext.GNUTranslations(io.BytesIO(fresh.read_bytes())))["_catalog"]
