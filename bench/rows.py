@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from bench import load
 from tests.services import LOOPBACK
@@ -32,9 +33,12 @@ class Target:
     def url(self, path: str) -> str:
         return f"http://{LOOPBACK}:{self.port}/v2/{REPOSITORY}/{path}"
 
+    @cached_property
+    def layers(self) -> list[tuple[str, int]]:
+        return [(load.digest_of(data), len(data)) for data in (self.small, self.large)]
+
     def manifest(self, note: str) -> bytes:
-        layers = [(load.digest_of(data), len(data)) for data in (self.small, self.large)]
-        return load.manifest(self.config, layers, note)
+        return load.manifest(self.config, self.layers, note)
 
     def fill(self) -> None:
         client = self.client()
