@@ -167,7 +167,8 @@ main() {
         *) usage >&2; exit 2 ;;
     esac
     exec 9>.install.lock
-    flock -n 9 || fail "another install.sh is at work here. Wait for it to end."
+    # What an interrupted run had started may hold the lock for a moment more.
+    flock -w 10 9 || fail "another install.sh is at work here. Wait for it to end."
     trap interrupted INT TERM
     : >"$LOG"
     find_python

@@ -230,7 +230,7 @@ def test_row_23_no_spelling_of_an_address_goes_round_the_check(
     for who, client in outsiders(commons, carol):
         answer = client.get(address)
         assert answer.status_code in {400, 401, 404}, (who, address)
-        assert b"v1" not in answer.content, who
+        assert b'"v1"' not in answer.content, who  # as JSON has it: a page may hold the letters in a random token
 
 
 def test_row_23_the_catalogue_is_not_for_tokens(secret_image: images.Manifest, admin: User) -> None:
