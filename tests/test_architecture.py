@@ -29,6 +29,7 @@ COMPOSITION = (
     "harborsite.settings",
     "harborsite.urls",
     "harborsite.wsgi",
+    "harborsite.apps",
     "harborsite.checks",
     "harborsite.setup",
     "harborsite.server",

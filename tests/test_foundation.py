@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 
-from harborsite import config
+from harborsite import checks, config
+from harborsite.jobs.kinds import Kind
 from harborsite.setup import configdocs
 
 
@@ -72,3 +74,14 @@ def test_an_old_harbor_file_is_read(tmp_path: Path) -> None:
 def test_the_pages_on_the_configuration_are_current() -> None:
     """`manage.py configdocs` writes them anew."""
     assert configdocs.out_of_date() == []
+
+
+def test_the_code_passes_the_system_checks() -> None:
+    call_command("check", fail_level="WARNING")
+
+
+def test_a_job_that_nobody_wrote_and_a_bad_schedule_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "KINDS", {"LOST": Kind("registry.jobs.no_such_function")})
+    monkeypatch.setattr(checks, "SYSTEM_SCHEDULES", {"LOST": "61 * *", "STRANGE": "0 0 * * * *"})
+    found = [(message.id, message.obj) for message in checks.check_jobs(None)]
+    assert found == [("harborsite.E001", "LOST"), ("harborsite.E002", "LOST"), ("harborsite.E002", "STRANGE")]

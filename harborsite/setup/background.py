@@ -38,7 +38,10 @@ def start(config: Config) -> int:
         if server.poll() is not None:
             raise SetupError(f"the server ended at once. {log} says:\n{_tail(log, begin)}")
         if time.monotonic() > deadline:
-            raise SetupError(f"the server is not healthy after {_PATIENCE:.0f} s. {log} says:\n{_tail(log, begin)}")
+            raise SetupError(
+                f"the server runs, as process {server.pid}, but is not healthy after {_PATIENCE:.0f} s. "
+                f"{log} says:\n{_tail(log, begin)}"
+            )
         time.sleep(0.1)
     return server.pid
 
