@@ -150,8 +150,10 @@ class Page:
         self.last = request.query_params.get("last", "")
 
     def answer(self, path: str, content: dict[str, Any], names: Sequence[str], more: bool) -> Response:
-        headers = {}
-        if more and names:
-            last = quote(names[-1], safe="")
-            headers["Link"] = f'<{path}?last={last}&n={self.limit}>; rel="next"'
+        headers = {"Link": next_page(path, names[-1], self.limit)} if more and names else {}
         return Response(content, headers=headers)
+
+
+def next_page(path: str, last: str, limit: int | None) -> str:
+    """The link to what follows `last`."""
+    return f'<{path}?last={quote(last, safe="")}&n={limit}>; rel="next"'

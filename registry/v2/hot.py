@@ -28,7 +28,7 @@ from registry.oci.digest import Digest, DigestError
 from registry.oci.grammar import GrammarError, is_repository_name, parse_reference
 from registry.services import blobs, manifests, pulls, tags
 from registry.storage import StorageError, store
-from registry.v2.base import API_VERSION
+from registry.v2.base import API_VERSION, next_page
 from registry.v2.views.manifests import is_acceptable
 
 _PATH: Final = re.compile(r"/v2/([a-z0-9._/-]+)/(manifests|blobs|tags)/([A-Za-z0-9._:+-]+)")
@@ -149,10 +149,11 @@ def _tags(
     if reference != "list" or limit is None:
         return None
     names, more = tags.names(repository_name=name, last="", limit=int(limit[1]))
-    if more:
-        return None  # a link to the next page belongs to it
     content = json.dumps({"name": name, "tags": names}, ensure_ascii=False, separators=(",", ":")).encode()
-    return [("Content-Type", "application/json; charset=utf-8"), ("Content-Length", str(len(content)))], (content,)
+    headers = [("Content-Type", "application/json; charset=utf-8"), ("Content-Length", str(len(content)))]
+    if more:
+        headers.append(("Link", next_page(environ["PATH_INFO"], names[-1], int(limit[1]))))
+    return headers, (content,)
 
 
 _ANSWERS: Final[dict[str, Callable[[WSGIEnvironment, str, str, TokenPrincipal, Project], Answer | None]]] = {

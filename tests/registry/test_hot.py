@@ -87,7 +87,9 @@ def expand(path: str, made: Manifest) -> str:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("path", ["manifests/v1", "manifests/{manifest}", "blobs/{blob}", "tags/list?n=2"])
+@pytest.mark.parametrize(
+    "path", ["manifests/v1", "manifests/{manifest}", "blobs/{blob}", "tags/list?n=2", "tags/list?n=1"]
+)
 def test_plain_requests_are_answered_alike(ask: Ask, pushed: Manifest, method: str, path: str) -> None:
     environ = ask(method, expand(path, pushed))
     assert plain_answer(environ) is not None
@@ -110,7 +112,6 @@ def test_plain_requests_are_answered_alike(ask: Ask, pushed: Manifest, method: s
         ("GET", "manifests/v1", {"HTTP_AUTHORIZATION": ""}),
         ("GET", "blobs/{absent}", {}),
         ("GET", "blobs/{blob}", {"HTTP_RANGE": "bytes=1-2"}),
-        ("GET", "tags/list?n=1", {}),
         ("GET", "tags/list?n=0", {}),
         ("GET", "tags/list?n=x", {}),
         ("GET", "tags/list?n=5&last=v1", {}),
