@@ -14,7 +14,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger as GunicornLogger
 
 from harborsite.config import Config
-from harborsite.server.worker import Worker
+from harborsite.server.worker import BOARD, Worker
 
 GRACE: Final = 6  # seconds for requests that run when the server is told to stop
 DEFAULT_WORKERS: Final = 2
@@ -76,6 +76,7 @@ class Web(BaseApplication):  # type: ignore[misc]
             "limit_request_field_size": 16380,
             "control_socket_disable": True,
             "post_worker_init": lambda worker: self._on_start(),
+            "child_exit": lambda arbiter, worker: BOARD.clear(worker.age),
             "worker_exit": lambda arbiter, worker: self._on_exit(),
             "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108 - a heartbeat
         }

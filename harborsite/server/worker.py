@@ -26,6 +26,7 @@ from gunicorn.http import get_parser, wsgi
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from harborsite.server.balance import Board, Turn
 from harborsite.server.body import RequestBody, request_body
 from harborsite.server.outbox import FILE_STEP, Outbox
 
@@ -116,6 +117,9 @@ class Connection(TConn):  # type: ignore[misc]
         return self.sends_body or len(self.head) >= end + len(HEAD_END) + size
 
 
+BOARD: Final = Board()  # made before the processes are forked, and so shared
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
     """Runs the application in threads, and everything that waits for a client in the event loop.
 
@@ -132,6 +136,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._queued: deque[Connection] = deque()
         self._next_sweep = 0.0
         self._at_once: Callable[..., Any] | None = None
+        self._turn = Turn(BOARD, self.age)
 
     def init_process(self) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL)
@@ -139,11 +144,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
+        BOARD.write(self.age, 0)
         self._at_once = getattr(self.wsgi, "at_once", None)
 
     # --- event loop -----------------------------------------------------------------------------------------
 
     def accept(self, listener: Any) -> None:
+        if not self._turn.has_come():
+            return
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -153,16 +161,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._sweep(force=True)
             return
         client.setblocking(False)
-        self.nr_conns += 1
+        self._count(1)
         if address and address[0].startswith(MAPPED):  # IPv4 on a socket for both
             address = (address[0].removeprefix(MAPPED), address[1])
         try:
             conn = Connection(self.cfg, client, address, listener.getsockname())
         except OSError:  # gone before the handshake
-            self.nr_conns -= 1
+            self._count(-1)
             client.close()
             return
         self._wait(conn, selectors.EVENT_READ, self._on_readable, HEAD_TIMEOUT)
+
+    def _count(self, change: int) -> None:
+        self.nr_conns += change
+        BOARD.write(self.age, self.nr_conns)
 
     def _wait(self, conn: Connection, event: int, then: Callable[[Connection], None], seconds: float) -> None:
         if conn in self._waiting and conn.then == then:
@@ -315,7 +327,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _drop(self, conn: Connection) -> None:
         if conn in self._waiting:
             self._stop_waiting(conn)
-        self.nr_conns -= 1
+        self._count(-1)
         if conn.exchange is not None:
             self._end(conn)
         conn.close()

@@ -57,7 +57,7 @@ class Server:
 
 def start(directory: Path, *lines: str) -> ServerProcess:
     cfg = directory / "harbor.cfg"
-    cfg.write_text("\n".join([f"bind = {LOOPBACK}", "workers = 1", "threads = 4", *lines]))
+    cfg.write_text("\n".join([f"bind = {LOOPBACK}", "threads = 4", *lines]))
     return ServerProcess(
         "web",
         [sys.executable, "-m", "tests.server.program", str(cfg)],
@@ -66,7 +66,7 @@ def start(directory: Path, *lines: str) -> ServerProcess:
     )
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
@@ -74,8 +74,8 @@ def _listens(port: int) -> bool:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     port = free_port()
-    with running(start(tmp_path_factory.mktemp("web"), f"http_port = {port}")) as process:
-        process.wait_until(lambda: _listens(port))
+    with running(start(tmp_path_factory.mktemp("web"), f"http_port = {port}", "workers = 1")) as process:
+        process.wait_until(lambda: listens(port))
         yield Server(port, process)
 
 
@@ -97,9 +97,15 @@ def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         *subject,
     ]
     subprocess.run(make, cwd=directory, check=True, capture_output=True)
-    tls = ["ui_url_protocol = https", "ssl_cert = cert.pem", "ssl_cert_key = key.pem", f"https_port = {port}"]
+    tls = [
+        "ui_url_protocol = https",
+        "ssl_cert = cert.pem",
+        "ssl_cert_key = key.pem",
+        "workers = 1",
+        f"https_port = {port}",
+    ]
     with running(start(directory, *tls)) as process:
-        process.wait_until(lambda: _listens(port))
+        process.wait_until(lambda: listens(port))
         yield Server(port, process, tls=True)
 
 
@@ -242,8 +248,8 @@ def test_an_error_of_the_application_is_a_500(server: Server, path: bytes) -> No
 
 def test_it_stops_in_time_with_uploads_and_downloads_open(tmp_path: Path) -> None:
     port = free_port()
-    process = start(tmp_path, f"http_port = {port}")
-    process.wait_until(lambda: _listens(port))
+    process = start(tmp_path, f"http_port = {port}", "workers = 1")
+    process.wait_until(lambda: listens(port))
     server = Server(port, process)
     with server.raw() as upload, server.raw() as download, server.raw() as finishing:
         upload.sendall(b"PATCH /hash HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
