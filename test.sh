@@ -89,27 +89,6 @@ install_go_tools() {
     printf '%s' "${GO_TOOLS[*]}" >.tools/stamp
 }
 
-# A catalogue without what varies from run to run.
-plain_catalogue() { msgattrib --no-obsolete --no-location --no-wrap --sort-output "$1" | sed /POT-Creation-Date/d; }
-
-# The catalogue must hold every string of the code, each translated, in a form that gettext takes.
-check_translations() {
-    local catalogue=harborsite/locale/zh_Hans/LC_MESSAGES/django.po work kept
-    work=$(mktemp -d)
-    kept=$work/kept.po
-    cp "$catalogue" "$kept"
-    $PYTHON manage.py makemessages -v 0 -l zh_Hans -i .venv -i .tools -i tests -i bench
-    plain_catalogue "$catalogue" >"$work/made"
-    mv "$kept" "$catalogue"
-    plain_catalogue "$catalogue" >"$work/had"
-    diff -u "$work/had" "$work/made" || fail "$catalogue lacks strings of the code: run manage.py makemessages -l zh_Hans"
-    msgfmt --check --output-file=/dev/null "$catalogue"
-    msgattrib --no-obsolete --untranslated "$catalogue" >"$work/open"
-    msgattrib --no-obsolete --only-fuzzy "$catalogue" >>"$work/open"
-    [[ ! -s $work/open ]] || fail "$catalogue: not translated: $(<"$work/open")"
-    rm -r "$work"
-}
-
 failed=()
 # Runs one part of the whole: when it fails the whole fails, but the later parts still have their say.
 part() {
@@ -129,7 +108,6 @@ run_everything() {
     part "ruff format" $PYTHON -m ruff format --check -q .
     part "mypy" $PYTHON -m mypy .
     part "migrations" $PYTHON manage.py makemigrations --check --dry-run
-    part "translations" check_translations
     part "tests on SQLite" "${pytest[@]}" --ignore=tests/clients
     part "tests on MariaDB" $PYTHON -m tests.services mariadb "${pytest[@]}" --ignore=tests/clients
     part "clients, faults and conformance" "${pytest[@]}" tests/clients

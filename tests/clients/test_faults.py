@@ -18,6 +18,10 @@ from tests.clients.registry import Answer, Registry, location
 
 CROWD = 64
 OCTETS = "application/octet-stream"
+# What runs at night for uploads that nobody has written to for a day.
+CLEAN_UP = (
+    "from datetime import timedelta; from registry.services import uploads; uploads.clean_up(older_than=timedelta())"
+)
 Hanging = http.client.HTTPConnection | None  # a request that was not sent to its end
 
 
@@ -120,6 +124,8 @@ def test_after_a_kill_nothing_half_is_served_and_the_retry_succeeds(
         assert (answer.status, answer.body) == (200, blob.data) or answer.status == 404
     registry.push(repository, image, "1")
     registry.assert_serves(repository, "1", image)
+    victim.manage("shell", "-c", CLEAN_UP)
+    assert list((victim.data / "registry" / "uploads").iterdir()) == []
 
 
 def test_what_was_acknowledged_before_a_kill_at_any_moment_is_served_after_it(
