@@ -18,7 +18,7 @@ CATALOGUE = FOLDER / "zh_Hans" / "LC_MESSAGES" / "django.po"
 
 def entries(catalogue: Path) -> str:
     """The catalogue without its date, in one order and layout, however it was written."""
-    plain = ["msgattrib", "--no-obsolete", "--no-location", "--no-wrap", "--sort-output", catalogue]
+    plain = ["msgattrib", "--no-obsolete", "--no-location", "--no-wrap", "--sort-output", str(catalogue)]
     text = subprocess.run(plain, capture_output=True, text=True, check=True).stdout
     return re.sub(r'^"POT-Creation-Date:.*\n', "", text, flags=re.MULTILINE)
 
