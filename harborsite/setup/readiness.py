@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import socket
 
@@ -30,6 +31,17 @@ def check_prepared(config: Config) -> None:
     database.refuse_newer()
     if database.state() is not database.State.CURRENT or not User.objects.filter(pk=ADMIN_ID).exists():
         raise SetupError(prepare_first)
+
+
+def check_shared_memory() -> None:
+    """Raise SetupError where processes cannot share locks: some containers come without."""
+    try:
+        multiprocessing.Lock()
+    except OSError as error:
+        raise SetupError(
+            f"/dev/shm: {os.strerror(error.errno or 0)}. The job workers need shared memory there: mount a tmpfs on it "
+            "that everybody may write to (mode 1777)."
+        ) from None
 
 
 def check_port(config: Config) -> None:
