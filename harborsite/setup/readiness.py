@@ -39,8 +39,8 @@ def check_shared_memory() -> None:
         multiprocessing.Lock()
     except OSError as error:
         raise SetupError(
-            f"/dev/shm: {os.strerror(error.errno or 0)}. The job workers need shared memory there: mount a tmpfs on it "
-            "that everybody may write to (mode 1777)."
+            f"processes cannot share locks: {os.strerror(error.errno or 0)}. Mount a tmpfs on /dev/shm that everybody "
+            "may write to (mode 1777)."
         ) from None
 
 
