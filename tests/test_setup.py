@@ -189,6 +189,14 @@ def test_serve_refuses_an_installation_that_is_not_prepared(bare: Site) -> None:
     assert "Run 'manage.py prepare'" in refusal(bare, "serve")
 
 
+def test_serve_refuses_a_certificate_that_cannot_be_used(site: Site) -> None:
+    for name in ("server.crt", "server.key"):
+        (site.directory / name).write_text("no PEM\n")
+    with site.config.open("a") as file:
+        file.write("ui_url_protocol = https\nssl_cert = server.crt\nssl_cert_key = server.key\n")
+    assert "They must be a PEM certificate and its private key" in refusal(site, "serve")
+
+
 def test_an_older_version_does_not_touch_a_newer_database(site: Site) -> None:
     mark = "from django.db.migrations.recorder import MigrationRecorder as R; from django.db import connection as c; "
     site.manage("shell", "-c", mark + "R(c).record_applied('registry', '9999_from_the_future')")

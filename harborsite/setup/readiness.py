@@ -6,6 +6,7 @@ import errno
 import multiprocessing
 import os
 import socket
+import ssl
 
 from harborsite.config import Config
 from harborsite.setup import SetupError, database
@@ -31,6 +32,20 @@ def check_prepared(config: Config) -> None:
     database.refuse_newer()
     if database.state() is not database.State.CURRENT or not User.objects.filter(pk=ADMIN_ID).exists():
         raise SetupError(prepare_first)
+
+
+def check_certificate(config: Config) -> None:
+    """Raise SetupError unless https can be spoken with what harbor.cfg names."""
+    if config.ui_url_protocol != "https":
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(str(config.ssl_cert), str(config.ssl_cert_key))
+    except OSError as error:  # ssl.SSLError as well
+        reason = error.strerror or "they do not fit together"
+        raise SetupError(
+            f"{config.source}: ssl_cert, ssl_cert_key: {config.ssl_cert} and {config.ssl_cert_key} cannot be used: "
+            f"{reason}. They must be a PEM certificate and its private key without a password."
+        ) from None
 
 
 def check_shared_memory() -> None:

@@ -10,7 +10,7 @@ from harborsite.config import current
 from harborsite.server import supervisor
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.instance import claim
-from harborsite.setup.readiness import check_port, check_prepared, check_shared_memory
+from harborsite.setup.readiness import check_certificate, check_port, check_prepared, check_shared_memory
 
 
 class Command(OperatorCommand):
@@ -23,6 +23,7 @@ class Command(OperatorCommand):
         config = current()
         os.umask(0o077)
         check_prepared(config)
+        check_certificate(config)
         check_shared_memory()
         claim(config)
         check_port(config)
