@@ -30,7 +30,7 @@ from harborsite.outbound import (
     is_same_owner,
 )
 
-LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))  # localhost can be either
 DEFAULT = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 Handler = Callable[[BaseHTTPRequestHandler], None]
 

@@ -335,7 +335,13 @@ def test_install_sets_a_fresh_clone_up_goes_on_after_ctrl_c_and_upgrades(tmp_pat
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, clone / name)
     for delay in (1, 4):
-        with subprocess.Popen(["./install.sh", "--no-start"], cwd=clone, env=plain_environment()) as broken_off:
+        # A test run in the background of a shell ignores Ctrl-C, and so would its children.
+        with subprocess.Popen(
+            ["./install.sh", "--no-start"],
+            cwd=clone,
+            env=plain_environment(),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        ) as broken_off:
             time.sleep(delay)
             broken_off.send_signal(signal.SIGINT)
         assert broken_off.returncode == 130
