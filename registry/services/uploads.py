@@ -48,6 +48,7 @@ from registry.storage import (
 logger = logging.getLogger("registry.uploads")
 
 ABANDONED_AFTER = timedelta(days=1)
+_SMALL = 1024 * 1024
 
 
 def start(*, project: Project, repository_name: str, actor: Principal) -> BlobUpload:
@@ -103,12 +104,22 @@ def append(*, upload: BlobUpload, stream: BinaryIO, start: int | None) -> int:
     return appended.size
 
 
-def finish(*, upload: BlobUpload, digest: Digest, stream: BinaryIO | None, start: int | None, project: Project) -> Blob:
+def finish(
+    *,
+    upload: BlobUpload,
+    digest: Digest,
+    stream: BinaryIO | None,
+    start: int | None,
+    project: Project,
+    announced: int | None = None,
+) -> Blob:
     """Take the last chunk, if there is one, and make the upload a blob of its repository, durably.
 
-    Other content than announced is thrown away.
+    Other content than announced is thrown away. `announced` is the length of the chunk, where that is known.
     """
     key = str(upload.pk)
+    if stream is not None and not start and announced is not None and announced <= _SMALL and not store().size(key):
+        return _finish_small(upload=upload, digest=digest, stream=stream, project=project, announced=announced)
     appended = _append(upload, stream, start=start, algorithm=digest.algorithm) if stream is not None else None
     size = appended.size if appended else store().size(key)
     if _digest(upload, appended, size, digest.algorithm) != digest:
@@ -117,6 +128,18 @@ def finish(*, upload: BlobUpload, digest: Digest, stream: BinaryIO | None, start
     blobs.prepare(project=project, digest=digest, size=size)
     with _storage_errors():
         store().commit(key, digest)
+    return _record(project=project, repository_name=upload.repository_name, digest=digest, size=size, upload=upload)
+
+
+def _finish_small(*, upload: BlobUpload, digest: Digest, stream: BinaryIO, project: Project, announced: int) -> Blob:
+    """All of a small blob in one chunk: nobody needs to go on from its middle, and the store need not keep one."""
+    blobs.prepare(project=project, digest=digest, size=announced)
+    try:
+        with _storage_errors():
+            size = store().put(stream, digest)
+    except DigestInvalid:
+        cancel(upload=upload)
+        raise DigestInvalid(detail={"Digest": str(digest), "Reason": {}}) from None
     return _record(project=project, repository_name=upload.repository_name, digest=digest, size=size, upload=upload)
 
 

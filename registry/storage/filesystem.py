@@ -31,6 +31,7 @@ from registry.storage.base import (
 from registry.storage.streams import STEP, steps
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PREFIXES: Final = 256
 _WRITE_BACK_EVERY: Final = 8 * STEP
 
 
@@ -42,7 +43,11 @@ class FilesystemStore:
         for algorithm in HASHERS:
             os.makedirs(f"{self._root}/{paths.BLOBS}/{algorithm}", exist_ok=True)
         os.makedirs(f"{self._root}/{paths.UPLOADS}", exist_ok=True)
-        for directory in (f"{self._root}/{paths.BLOBS}", self._root):
+        usual = f"{self._root}/{paths.BLOBS}/{SHA256}"
+        if len(os.listdir(usual)) < _PREFIXES:  # made at once, as each would cost a sync of its own
+            for number in range(_PREFIXES):
+                os.makedirs(f"{usual}/{number:02x}", exist_ok=True)
+        for directory in (usual, f"{self._root}/{paths.BLOBS}", self._root):
             _sync_directory(directory)
 
     def append(self, upload: str, stream: BinaryIO, *, offset: int, algorithm: str = SHA256) -> Appended:

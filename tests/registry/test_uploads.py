@@ -147,10 +147,19 @@ def test_a_body_that_ends_early_can_be_gone_on_with(owner: Client) -> None:
 def test_a_last_chunk_that_ends_early_makes_no_blob(owner: Client) -> None:
     upload = owner.post("/v2/library/app/blobs/uploads/")
     address = f"{wire.path(upload)}?digest={digest_of(DATA[:10])}"
-    broken = wire.cut_short(owner, "PUT", address, DATA[:10], announced=20)
+    broken = wire.cut_short(owner, "PUT", address, DATA[:10], announced=2 * 1024 * 1024)
     assert error_code(broken) == "SIZE_INVALID"
     assert not Blob.objects.exists()
     assert owner.get(wire.path(upload))["Range"] == "0-9"
+
+
+def test_a_small_blob_that_ends_early_starts_over(owner: Client) -> None:
+    upload = owner.post("/v2/library/app/blobs/uploads/")
+    address = f"{wire.path(upload)}?digest={digest_of(DATA[:10])}"
+    assert error_code(wire.cut_short(owner, "PUT", address, DATA[:10], announced=20)) == "SIZE_INVALID"
+    assert not Blob.objects.exists()
+    assert owner.get(wire.path(upload))["Range"] == "0-0"
+    assert wire.finish(owner, upload, digest_of(DATA[:10]), DATA[:10]).status_code == 201
 
 
 def test_a_single_post_that_ends_early_leaves_nothing(owner: Client, blob_store: BlobStore) -> None:

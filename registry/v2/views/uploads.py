@@ -104,7 +104,14 @@ class UploadView(_PushView):
         upload = self._find(upload_id)
         digest = digest_from(request.query_params["digest"])
         start = _chunk_start(request)
-        uploads.finish(upload=upload, digest=digest, stream=body(request._request), start=start, project=self.project)
+        uploads.finish(
+            upload=upload,
+            digest=digest,
+            stream=body(request._request),
+            start=start,
+            project=self.project,
+            announced=announced_length(request._request),
+        )
         return self.created(digest)
 
     def delete(self, request: Request, name: str, upload_id: str) -> HttpResponse:
