@@ -41,8 +41,16 @@ class Client:
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._common = f"Host: {LOOPBACK}:{port}\r\nAuthorization: Bearer {token}\r\n"
 
-    def call(self, method: str, path: str, expected: int, body: bytes = b"", content_type: str = "") -> Answer:
-        headers = f"Content-Type: {content_type}\r\n" if content_type else ""
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sock.close()
+
+    def call(
+        self, method: str, path: str, expected: int, body: bytes = b"", content_type: str = "", accept: str = "*/*"
+    ) -> Answer:
+        headers = f"Accept: {accept}\r\n" + (f"Content-Type: {content_type}\r\n" if content_type else "")
         self._sock.sendall(self._head(method, path, f"{headers}Content-Length: {len(body)}\r\n") + body)
         return self._answer(method, path, expected)
 

@@ -48,7 +48,7 @@ def both(idle: float) -> Iterator[tuple[Weight, Target, Target]]:
     """Harborsite's weight, then docker-registry and Harborsite; one token of our service opens both."""
     with harborsite({"HARBOR_DATABASE": "sqlite"}) as site:
         weight = weigh(site, idle)
-        token = _token(site)
+        token = token_of(site)
         auth = {
             "realm": f"{site.url}/service/token",
             "service": "harbor-registry",
@@ -64,7 +64,8 @@ def both(idle: float) -> Iterator[tuple[Weight, Target, Target]]:
             yield weight, peer, ours
 
 
-def _token(site: Site) -> str:
+def token_of(site: Site) -> str:
+    """A token of the administrator for the repository of the rows."""
     url = f"{site.url}/service/token?service=harbor-registry&scope=repository:{REPOSITORY}:pull,push"
     credentials = base64.b64encode(f"admin:{site.password}".encode()).decode()
     request = urllib.request.Request(url, headers={"Authorization": f"Basic {credentials}"})
