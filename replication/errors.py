@@ -44,19 +44,19 @@ class PolicyDisabled(PreconditionFailed):
 
 
 class RemoteError(OutboundError):
-    """The other registry answered, but not as it should have; `status` is its HTTP status."""
+    """The other registry answered, but not as it should have; `answered` is its HTTP status."""
 
     default_message = gettext_noop("the other registry refused the request")
 
     def __init__(self, message: str = "", *, status: int = 0, retry_after: float = 0) -> None:
         super().__init__(message)
-        self.status = status
+        self.answered = status
         self.retry_after = retry_after
 
     @property
     def is_temporary(self) -> bool:
         """Whether asking again later may help."""
-        return self.status in _TEMPORARY or self.status >= 500
+        return self.answered in _TEMPORARY or self.answered >= 500
 
     @classmethod
     def of(cls, method: str, url: str, status: int, reason: str, retry_after: float = 0) -> RemoteError:

@@ -4,7 +4,7 @@ An address is resolved once, checked, and the checked address is the one that is
 followed only where the caller says so, each hop is checked again, and credentials stay with the origin they are for.
 """
 
-from harborsite.outbound.client import Client, Response
+from harborsite.outbound.client import Client, Reader, Response
 from harborsite.outbound.errors import (
     AddressRefused,
     AnswerTooLarge,
@@ -22,6 +22,7 @@ __all__ = [
     "Client",
     "Origin",
     "OutboundError",
+    "Reader",
     "Response",
     "TransferBroken",
     "Unreachable",

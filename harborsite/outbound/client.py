@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urljoin, urlsplit
 
 from django.utils.translation import gettext as _
@@ -23,6 +23,12 @@ _MAX_ANSWER = 32 * 1024 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _PRIVATE_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+class Reader(Protocol):
+    """What a body is read from; nothing more is asked of it."""
+
+    def read(self, size: int = -1, /) -> bytes | None: ...
 
 
 class Response(io.RawIOBase):
@@ -116,7 +122,7 @@ class Client:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: bytes | BinaryIO = b"",
+        body: bytes | Reader = b"",
         length: int | None = None,
         redirects: int = 0,
     ) -> Response:
@@ -137,7 +143,7 @@ class Client:
         return response
 
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | BinaryIO, length: int | None
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Reader, length: int | None
     ) -> Response:
         origin = Origin.of(url)
         connection = self._pool.take(origin)
@@ -161,7 +167,7 @@ def _exchange(
     method: str,
     url: str,
     headers: Mapping[str, str],
-    body: bytes | BinaryIO,
+    body: bytes | Reader,
     length: int | None,
 ) -> http.client.HTTPResponse:
     """Send and wait for the status line. A server may answer, and hang up, before it has read the whole body."""
@@ -187,7 +193,7 @@ def _send_head(connection: Connection, method: str, url: str, headers: Mapping[s
     connection.endheaders()
 
 
-def _pieces(body: BinaryIO) -> Iterator[bytes]:
+def _pieces(body: Reader) -> Iterator[bytes]:
     while piece := body.read(_STEP):
         yield piece
 
