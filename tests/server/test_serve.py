@@ -74,7 +74,9 @@ def test_two_hundred_slow_pulls_do_not_stop_others(site: Site, token: str) -> No
 def test_a_killed_web_process_comes_back(site: Site, token: str) -> None:
     supervisor = site.server.process.pid
     web = next(pid for pid in descendants(supervisor) if _parent(pid) == supervisor)
+    orphans = descendants(web)
     os.kill(web, signal.SIGKILL)
+    site.server.wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in orphans), seconds=10)
     site.server.wait_until(site.healthy, seconds=10)
     with load.Client(site.port, token) as client:
         pull(client)
