@@ -30,6 +30,8 @@ class ResourceType(models.TextChoices):
     IMMUTABLE_RULE = "immutable", _("Immutability rule")
     RETENTION = "retention", _("Retention policy")
     WEBHOOK = "webhook", _("Webhook")
+    REGISTRY = "registry", _("Registry")
+    REPLICATION_POLICY = "replicationpolicy", _("Replication policy")
     GARBAGE_COLLECTION = "gc", _("Garbage collection")
 
 

@@ -13,6 +13,7 @@ artifact_pushed = Signal()  # artifact_id: int, tags: tuple[str, ...], created: 
 artifact_deleted = Signal()  # artifact_id: int, tags: tuple[str, ...]
 artifact_pulled = Signal()  # artifact_id: int, tag: str
 
+tag_created = Signal()  # repository: str, digest: str, tag: str; a name given to an artifact that was there
 tag_deleted = Signal()  # repository: str, digest: str, tag: str
 repository_deleted = Signal()  # repository: str, project_id: int
 

@@ -6,7 +6,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-VENDOR_TYPE = "REPLICATION"  # the kind of a policy's executions; their vendor id is the policy's
+from harborsite.jobs.kinds import REPLICATION
+
+VENDOR_TYPE = REPLICATION  # of executions; their vendor id is the policy's
 
 
 class Registry(models.Model):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SCHEDULER = "SCHEDULER"
 EXECUTION_SWEEP = "EXECUTION_SWEEP"
 SYSTEM_ARTIFACT_CLEANUP = "SYSTEM_ARTIFACT_CLEANUP"
+REPLICATION = "REPLICATION"
 RETENTION = "RETENTION"
 GARBAGE_COLLECTION = "GARBAGE_COLLECTION"
 PURGE_AUDIT_LOG = "PURGE_AUDIT_LOG"
@@ -49,6 +50,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    REPLICATION: Kind("replication.jobs.run", launch="replication.jobs.launch", max_attempts=3),
     WEBHOOK: Kind("projects.jobs.deliver", max_attempts=3),
     SLACK: Kind("projects.jobs.deliver", max_attempts=3, concurrency=1),
     GARBAGE_COLLECTION: Kind("registry.jobs.collect", concurrency=1),

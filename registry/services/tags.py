@@ -75,6 +75,7 @@ def create(*, artifact: Artifact, name: str, actor: Principal | str) -> Tag:
             raise TagExists(f"tag {name} already exists under the repository {repository.pk}")
         tag = Tag.objects.create(repository=repository, artifact=artifact, name=name, push_time=timezone.now())
         _record(tag, repository, Operation.CREATE, artifact.digest, actor)
+        signals.announce(signals.tag_created, Tag, repository=repository.name, digest=artifact.digest, tag=name)
     return tag
 
 

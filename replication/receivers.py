@@ -1,0 +1,58 @@
+"""What happens in the registry starts the event based policies that mean it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from harborsite.errors import AppError
+from harborsite.jobs.models import Trigger
+from registry import signals
+from replication.filters import Filters
+from replication.models import ReplicationPolicy
+from replication.services import executions
+from replication.services.planning import COPY, DELETION, TAG_DELETION
+
+logger = logging.getLogger("replication")
+
+
+def connect() -> None:
+    """Listen to the registry; called once, when the app is ready."""
+    signals.artifact_pushed.connect(_pushed, dispatch_uid="replication.pushed")
+    signals.tag_created.connect(_tagged, dispatch_uid="replication.tagged")
+    signals.artifact_deleted.connect(_deleted, dispatch_uid="replication.deleted")
+    signals.tag_deleted.connect(_untagged, dispatch_uid="replication.untagged")
+
+
+def _pushed(*, repository: str, digest: str, tags: tuple[str, ...], **_: Any) -> None:
+    _start(COPY, repository, digest, tags)
+
+
+def _tagged(*, repository: str, digest: str, tag: str, **_: Any) -> None:
+    _start(COPY, repository, digest, (tag,))
+
+
+def _deleted(*, repository: str, digest: str, tags: tuple[str, ...], **_: Any) -> None:
+    _start(DELETION, repository, digest, tags)
+
+
+def _untagged(*, repository: str, digest: str, tag: str, **_: Any) -> None:
+    _start(TAG_DELETION, repository, digest, (tag,))
+
+
+def _start(operation: str, repository: str, digest: str, tags: tuple[str, ...]) -> None:
+    """One query where no policy waits for events. The plan of an accessory, pushed without a tag, finds its subject."""
+    waiting = ReplicationPolicy.objects.filter(
+        trigger=ReplicationPolicy.Trigger.EVENT_BASED, enabled=True, src_registry=None
+    )
+    if operation != COPY:
+        waiting = waiting.filter(replicate_deletion=True)
+    for policy in waiting:
+        filters = Filters(policy.filters)
+        if not filters.means_repository(repository) or (tags and not any(map(filters.means_tag, tags))):
+            continue
+        event = {"operation": operation, "repository": repository, "digest": digest, "tags": list(tags)}
+        try:
+            executions.start(policy=policy, trigger=Trigger.EVENT, event=event)
+        except AppError:
+            logger.exception("policy not started", extra={"policy": policy.name})

@@ -1,0 +1,1 @@
+"""What is done with registries, policies and their executions."""

@@ -1,0 +1,70 @@
+"""Servers to replicate with, and the jobs run here and now instead of in a worker."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+
+from harborsite.jobs import runner
+from harborsite.jobs.models import Execution
+from projects.models import Project
+from registry.oci.digest import Digest
+from registry.services import manifests, uploads
+from replication import flow
+from tests.images import Manifest
+from tests.services import docker_registry
+from tests.test_outbound import LOOPBACK, allow
+
+
+@pytest.fixture(scope="session")
+def distribution() -> Iterator[str]:
+    with docker_registry() as host:
+        yield host
+
+
+@pytest.fixture
+def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loopback may be called, and nobody waits long before a second try."""
+    allow(monkeypatch, *LOOPBACK)
+    monkeypatch.setattr(flow, "FIRST_PAUSE", 0.01)
+
+
+def push_here(project: Project, repository: str, tags: tuple[str, ...], image: Manifest) -> None:
+    """What a client's push does, through the services."""
+    for manifest in image.walk():
+        for blob in manifest.blobs:
+            digest = Digest.parse(blob.digest)
+            uploads.put(
+                project=project,
+                repository_name=repository,
+                digest=digest,
+                stream=io.BytesIO(blob.data),
+                announced=len(blob.data),
+            )
+        manifests.push(
+            project=project,
+            repository_name=repository,
+            reference=Digest.parse(manifest.digest),
+            raw=manifest.data,
+            content_type=manifest.media_type,
+            actor="tester",
+            tags=tags if manifest is image else (),
+        )
+
+
+def carry_out(execution: Execution) -> Execution:
+    """All that a worker would do about it, in the order of the tasks."""
+    runner.launch(execution.pk)
+    for task in execution.tasks.order_by("pk"):
+        runner.run(task.pk)
+    execution.refresh_from_db()
+    return execution
+
+
+def log_of(execution: Execution) -> str:
+    return "".join(part.text for task in execution.tasks.order_by("pk") for part in task.log_parts.all())
+
+
+__all__ = ["carry_out", "log_of", "push_here"]
