@@ -9,6 +9,7 @@ converters.register()
 urlpatterns = [
     path("", include("audit.api.urls")),
     path("", include("registry.api.urls")),
+    path("", include("replication.api.urls")),
     path("", include("replication.preheat.api.urls")),
     path("", include("projects.api.urls")),
 ]

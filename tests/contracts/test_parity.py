@@ -17,8 +17,6 @@ OPERATIONS = Path(__file__).parent / "harbor-operations.txt"
 NOT_SERVED = {
     "/ldap": "directories come with their own sign-in source",
     "/system/oidc": "identity providers come with their own sign-in source",
-    "/replication": "replication has its own routes, which are not here yet",
-    "/registries": "registries have their own routes, which are not here yet",
     "/scanners": "no scanner can be registered yet",
     "/p2p/preheat/instances": "no provider can be registered yet",
     "/projects/{}/preheat/policies": "no provider can be registered yet",

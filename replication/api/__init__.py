@@ -1,0 +1,1 @@
+"""Registries and replication in the REST API."""

@@ -1,0 +1,254 @@
+"""Registries elsewhere, and the adapters that speak to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from harborsite.api import body, query
+from harborsite.api.paging import paged
+from harborsite.api.query import Column, to_flag, to_number, to_time
+from harborsite.api.wire import ZERO_TIME, stamp, without_empty
+from harborsite.config import current
+from harborsite.errors import BadRequest, NotFound
+from harborsite.outbound import OutboundError
+from projects.api.base import ApiView, created
+from projects.models import Label
+from replication.adapters.base import KINDS, connect, kind_of
+from replication.models import Registry
+from replication.services import registries
+
+HIDDEN = "*****"
+COLUMNS = {
+    "id": Column("pk", to_number),
+    "name": Column("name"),
+    "type": Column("type"),
+    "url": Column("url"),
+    "insecure": Column("insecure", to_flag),
+    "description": Column("description"),
+    "status": Column("status"),
+    "creation_time": Column("creation_time", to_time),
+    "update_time": Column("update_time", to_time),
+}
+LOCAL_TYPE = "harbor"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    type: str = ""
+    access_key: str = ""
+    access_secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRegistry:
+    name: str = ""
+    type: str = ""
+    url: str = ""
+    description: str = ""
+    insecure: bool = False
+    ca_certificate: str = ""
+    credential: Credential = Credential()
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryUpdate:
+    name: str | None = None
+    description: str | None = None
+    url: str | None = None
+    credential_type: str | None = None
+    access_key: str | None = None
+    access_secret: str | None = None
+    insecure: bool | None = None
+    ca_certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryPing:
+    id: int | None = None
+    type: str | None = None
+    url: str | None = None
+    credential_type: str | None = None
+    access_key: str | None = None
+    access_secret: str | None = None
+    insecure: bool | None = None
+    ca_certificate: str | None = None
+
+
+def render(registry: Registry) -> dict[str, Any]:
+    shape = {
+        "id": registry.pk,
+        "name": registry.name,
+        "description": registry.description,
+        "type": registry.type,
+        "url": registry.url,
+        "credential": without_empty(
+            {
+                "type": registry.credential_type,
+                "access_key": registry.access_key,
+                "access_secret": HIDDEN if registry.access_secret else "",
+            },
+            "type",
+            "access_key",
+            "access_secret",
+        ),
+        "insecure": registry.insecure,
+        "status": registry.status,
+        "creation_time": stamp(registry.creation_time),
+        "update_time": stamp(registry.update_time),
+    }
+    return without_empty(shape, "description", "insecure", "status")
+
+
+def render_local() -> dict[str, Any]:
+    """This registry, which has the id 0."""
+    return {
+        "id": 0,
+        "name": "Local",
+        "type": LOCAL_TYPE,
+        "url": f"http://127.0.0.1:{current().http_port}",
+        "credential": {"type": "secret", "access_secret": HIDDEN},
+        "insecure": True,
+        "status": Registry.Status.HEALTHY,
+        "creation_time": ZERO_TIME,
+        "update_time": ZERO_TIME,
+    }
+
+
+def render_info(type_name: str, labels: list[str], *, local: bool) -> dict[str, Any]:
+    kind = kind_of(type_name)
+    filters: list[dict[str, Any]] = [{"type": name, "style": "input", "values": None} for name in ("name", "tag")]
+    if kind.by_label:
+        filters.append({"type": "label", "style": "list", "values": labels})
+    filters.append({"type": "resource", "style": "radio", "values": list(kind.resources)})
+    shape: dict[str, Any] = {
+        "type": type_name,
+        "description": "",
+        "supported_resource_filters": filters,
+        "supported_triggers": ["manual", "scheduled", *(["event_based"] if local else [])],
+        "supported_repository_path_component_type": "",
+        "supported_copy_by_chunk": kind.by_chunk,
+    }
+    return without_empty(shape, "description", "supported_copy_by_chunk")
+
+
+def find(registry_id: int) -> Registry:
+    registry = Registry.objects.filter(pk=registry_id).first()
+    if registry is None:
+        raise NotFound(f"registry {registry_id} not found")
+    return registry
+
+
+class RegistriesView(ApiView):
+    actions = {"GET": "registry:list", "POST": "registry:create"}
+
+    def get(self, request: Request) -> Response:
+        rows = Registry.objects.all()
+        if name := request.GET.get("name"):
+            rows = rows.filter(name=name)
+        rows = query.filtered(rows, query.parse(request.GET.get("q", "")), COLUMNS)
+        rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-creation_time", "-pk"))
+        return paged(request, rows, lambda found: [render(registry) for registry in found])
+
+    def post(self, request: Request) -> Response:
+        new = body.read(request, NewRegistry)
+        description = registries.Description(
+            name=new.name,
+            type=new.type,
+            url=new.url,
+            description=new.description,
+            credential_type=new.credential.type,
+            access_key=new.credential.access_key,
+            access_secret=new.credential.access_secret,
+            insecure=new.insecure,
+            ca_certificate=new.ca_certificate,
+        )
+        registry = registries.create_registry(description=description, actor=self.who)
+        return created(f"/api/v2.0/registries/{registry.pk}")
+
+
+class RegistryPingView(ApiView):
+    actions = {"POST": "registry:read"}
+
+    def post(self, request: Request) -> Response:
+        """With an id the stored address is asked, whatever else is given; credentials may be other ones."""
+        asked = body.read(request, RegistryPing)
+        if asked.id is not None:
+            names = ("credential_type", "access_key", "access_secret")
+            changes = {name: value for name in names if (value := getattr(asked, name)) is not None}
+            registries.ping_stored(registry=find(asked.id), changes=changes)
+            return Response()
+        if not asked.type or not asked.url:
+            raise BadRequest("type or url cannot be empty")
+        description = registries.Description(
+            name="",
+            type=asked.type,
+            url=asked.url,
+            credential_type=asked.credential_type or "",
+            access_key=asked.access_key or "",
+            access_secret=asked.access_secret or "",
+            insecure=bool(asked.insecure),
+            ca_certificate=asked.ca_certificate or "",
+        )
+        registries.ping(description=description)
+        return Response()
+
+
+class RegistryView(ApiView):
+    actions = {"GET": "registry:read", "PUT": "registry:update", "DELETE": "registry:delete"}
+
+    def get(self, request: Request, id: int) -> Response:
+        return Response(render(find(id)) if id else render_local())
+
+    def put(self, request: Request, id: int) -> Response:
+        registry, asked = find(id), body.read(request, RegistryUpdate)
+        changes = {name: value for name in asked.__slots__ if (value := getattr(asked, name)) is not None}
+        if changes.get("access_secret") == HIDDEN:
+            del changes["access_secret"]  # what a client had read here
+        registries.update_registry(registry=registry, changes=changes, actor=self.who)
+        return Response()
+
+    def delete(self, request: Request, id: int) -> Response:
+        registries.delete_registry(registry=find(id), actor=self.who)
+        return Response()
+
+
+class RegistryInfoView(ApiView):
+    actions = {"GET": "registry:read"}
+
+    def get(self, request: Request, id: int) -> Response:
+        if not id:
+            names = Label.objects.filter(space=0).order_by("name").values_list("name", flat=True)
+            return Response(render_info(LOCAL_TYPE, list(names), local=True))
+        registry = find(id)
+        labels: list[str] = []
+        if kind_of(registry.type).by_label:
+            try:
+                with connect(registry) as adapter:
+                    labels = adapter.label_names()
+            except OutboundError:
+                labels = []  # it is away: there is nothing to choose from, and the rest is known
+        return Response(render_info(registry.type, labels, local=False))
+
+
+class AdaptersView(ApiView):
+    actions = {"GET": "replication-adapter:list"}
+
+    def get(self, request: Request) -> Response:
+        return Response(sorted(KINDS))
+
+
+class AdapterInfosView(ApiView):
+    actions = {"GET": "replication-adapter:list"}
+
+    def get(self, request: Request) -> Response:
+        told = {name: kind for name, kind in KINDS.items() if kind.endpoints or kind.credentials}
+        return Response(
+            {
+                name: {"endpoint_pattern": kind.endpoints, "credential_pattern": kind.credentials}
+                for name, kind in sorted(told.items())
+            }
+        )
