@@ -16,7 +16,6 @@ NAME, TAG, LABEL, RESOURCE = "name", "tag", "label", "resource"
 MATCHES, EXCLUDES = "matches", "excludes"
 IMAGE, ARTIFACT = "image", "artifact"
 _MAX_LENGTH = 1024
-_MAX_ALTERNATIVES = 64  # as many as doublestar looks at
 _WILDCARDS = re.compile(r"[*?\[{\\]")
 
 
@@ -130,17 +129,7 @@ class Filters:
 
 def expand_braces(pattern: str) -> list[str]:
     """`{a,b}/c` as `a/c` and `b/c`; raises BadRequest for more alternatives than are matched."""
-    done: dict[str, None] = {}
-    pending = [pattern]
-    while pending:
-        current = pending.pop(0)
-        end = current.find("}")
-        start = current.rfind("{", 0, end) if end >= 0 else -1
-        if start < 0:
-            done[current] = None
-            continue
-        options = current[start + 1 : end].split(",")
-        pending += [current[:start] + option + current[end + 1 :] for option in options]
-        if len(done) + len(pending) > _MAX_ALTERNATIVES:
-            raise BadRequest(_("the pattern {pattern} has too many alternatives").format(pattern=pattern[:100]))
-    return list(done)
+    found, complete = doublestar.alternatives(pattern)
+    if not complete:
+        raise BadRequest(_("the pattern {pattern} has too many alternatives").format(pattern=pattern[:100]))
+    return sorted(set(found))

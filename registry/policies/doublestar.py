@@ -26,11 +26,11 @@ def matches(pattern: str, text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> tuple[tuple[Token, ...], ...]:
-    return tuple(tuple(_tokens(alternative)) for alternative in _alternatives(pattern[:MAX_LENGTH]))
+    return tuple(tuple(_tokens(alternative)) for alternative in alternatives(pattern[:MAX_LENGTH])[0])
 
 
-def _alternatives(pattern: str) -> list[str]:
-    """The patterns without braces that one with braces stands for."""
+def alternatives(pattern: str) -> tuple[list[str], bool]:
+    """The patterns without braces that one with braces stands for, and whether these are all: 64 are looked at."""
     done: list[str] = []
     open_ones = [pattern]
     while open_ones and len(done) + len(open_ones) <= _MAX_ALTERNATIVES:
@@ -42,7 +42,7 @@ def _alternatives(pattern: str) -> list[str]:
             continue
         options = current[start + 1 : end].split(",")
         open_ones += [current[:start] + option + current[end + 1 :] for option in options]
-    return done
+    return done, not open_ones
 
 
 def _tokens(pattern: str) -> Iterator[Token]:
