@@ -8,7 +8,7 @@ readonly PACKAGES=(
     build-essential pkg-config python3-dev python3-venv default-libmysqlclient-dev libldap2-dev libsasl2-dev
     ca-certificates git
     # what the tests drive
-    mariadb-server docker-registry docker.io podman skopeo chromium gettext
+    mariadb-server redis-server docker-registry nginx slapd ldap-utils rsyslog docker.io podman skopeo chromium gettext
 )
 readonly GO_TOOLS=(
     github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
