@@ -192,7 +192,8 @@ def test_error_names_and_codes_are_well_formed() -> None:
 OPEN = {
     "harborsite.portal.account.SignInView": "where one signs in",
     "harborsite.portal.account.sign_out": "ends the visitor's own session",
-    "harborsite.portal.account.choose_language": "a visitor chooses a language before signing in",
+    "harborsite.portal.preferences.choose_language": "a visitor chooses a language before signing in",
+    "harborsite.portal.preferences.choose_theme": "and light or dark",
     "registry.auth.views.TokenView": "decides itself what it grants; nobody gets what everybody may do",
 }
 # Wrappers that ask for a right, or hand the question to the view with an object in hand.

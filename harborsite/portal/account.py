@@ -1,31 +1,29 @@
-"""One's own session: signing in and out, language, password, profile."""
+"""One's own session: signing in and out, password, profile."""
 
 from __future__ import annotations
 
 import time
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin import AdminSite
-from django.contrib.auth import REDIRECT_FIELD_NAME, logout, update_session_auth_hash
+from django.contrib.auth import logout, update_session_auth_hash
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from harborsite.errors import AppError
+from harborsite.portal import preferences
 from harborsite.portal.forms import OwnPasswordForm, ProfileForm, SignInForm
 from harborsite.portal.scope import posted, signed_in
 from projects import params
 from projects.identity.signin import DEFAULT_PASSWORD
-from projects.models import User
 from projects.models.user import ADMIN_ID
-from projects.services import accounts, preferences
+from projects.services import accounts
 
 _MUST_CHANGE = "must_change_password"
 _SEEN = "seen"
@@ -71,8 +69,7 @@ class SignInView(LoginView):
         if user.pk == ADMIN_ID and form.cleaned_data["password"] == DEFAULT_PASSWORD:
             self.request.session[_MUST_CHANGE] = True
             response = HttpResponseRedirect(reverse("admin:password_change"))
-        if user.language:
-            _set_language_cookie(response, user.language)
+        preferences.take_along(response, user)
         return response
 
 
@@ -81,25 +78,6 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session; the public projects stay open to the visitor."""
     logout(request)
     return HttpResponseRedirect(reverse("admin:login"))
-
-
-def _set_language_cookie(response: HttpResponse, language: str) -> None:
-    response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=365 * 24 * 3600, samesite="Lax", httponly=True)
-
-
-@require_POST
-def choose_language(request: HttpRequest) -> HttpResponse:
-    """Switch the language: kept with the account, and as a cookie for who is not signed in."""
-    target = request.POST.get(REDIRECT_FIELD_NAME, "")
-    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
-        target = reverse("admin:index")
-    response = HttpResponseRedirect(target)
-    language = request.POST.get("language", "")
-    if language in dict(settings.LANGUAGES):
-        if isinstance(request.user, User):
-            preferences.set_language(user=request.user, language=language)
-        _set_language_cookie(response, language)
-    return response
 
 
 @sensitive_post_parameters()

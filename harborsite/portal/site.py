@@ -14,7 +14,7 @@ from django.utils.functional import cached_property
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
-from harborsite.portal import account, banners, navigation, search
+from harborsite.portal import account, banners, navigation, preferences, search
 from harborsite.portal.pages import PortalAdmin
 
 View = Callable[..., HttpResponseBase]
@@ -55,8 +55,10 @@ class PortalSite(AdminSite):
             path("", self.public_view(self.home), name="index"),
             path("login/", account.SignInView.as_view(site=self), name="login"),
             path("logout/", csrf_protect(account.sign_out), name="logout"),
-            path("language/", csrf_protect(account.choose_language), name="language"),
+            path("language/", csrf_protect(preferences.choose_language), name="language"),
+            path("theme/", csrf_protect(preferences.choose_theme), name="theme"),
             path("account/password/", self.admin_view(account.change_password), name="password_change"),
+            path("account/preferences/", self.member_view(preferences.page), name="preferences"),
             path("account/", self.member_view(account.profile), name="profile"),
             path("search/", self.public_view(search.results), name="search"),
         ]
@@ -78,6 +80,8 @@ class PortalSite(AdminSite):
             "site_header": self.site_header,
             "has_permission": self.has_permission(request),
             "is_popup": False,
+            "theme": preferences.theme_of(request),
+            "time_format": preferences.time_format_of(request),
             "main_menu": navigation.main_menu(request),
             "administration_menu": navigation.administration_menu(request),
             "banners": banners.for_request(request),

@@ -15,6 +15,32 @@ from projects import permissions
 if TYPE_CHECKING:
     from projects.models.project import Project
 
+
+class Theme(models.TextChoices):
+    """Which colours a person wants the portal in."""
+
+    SYSTEM = "", _("As the system has it")
+    LIGHT = "light", _("Light")
+    DARK = "dark", _("Dark")
+
+
+class TimeFormat(models.TextChoices):
+    """How times are written for a person."""
+
+    LOCAL = "", _("As usual in the language")
+    ISO = "iso", _("ISO 8601, as in 2026-11-24 09:30:00")
+
+
+class PullClient(models.TextChoices):
+    """The client whose line comes first where an image can be pulled."""
+
+    DOCKER = "docker", "docker"
+    PODMAN = "podman", "podman"
+    NERDCTL = "nerdctl", "nerdctl"
+    CTR = "ctr", "ctr"
+    CRICTL = "crictl", "crictl"
+
+
 ADMIN_ID = 1  # the built-in administrator: always in the database, whatever the sign-in source
 
 
@@ -38,6 +64,11 @@ class User(AbstractBaseUser):
     is_active = models.BooleanField(_("active"), default=True)
     deleted = models.BooleanField(_("deleted"), default=False)
     language = models.CharField(_("language"), max_length=16, blank=True)
+    theme = models.CharField(_("colours"), max_length=8, choices=Theme.choices, blank=True)
+    time_format = models.CharField(_("times"), max_length=8, choices=TimeFormat.choices, blank=True)
+    pull_client = models.CharField(
+        _("pull command"), max_length=8, choices=PullClient.choices, default=PullClient.DOCKER
+    )
     creation_time = models.DateTimeField(_("created"), auto_now_add=True)
     update_time = models.DateTimeField(_("updated"), auto_now=True)
     groups: models.ManyToManyField[models.Model, models.Model] = models.ManyToManyField(

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from projects.models import User
 
+KEPT = ("language", "theme", "time_format", "pull_client")
 
-def set_language(*, user: User, language: str) -> None:
-    """Keep the language for the next sign-in, on whatever machine."""
-    user.language = language
-    user.save(update_fields=["language"])
+
+def keep(*, user: User, **chosen: str) -> None:
+    """Keep some of KEPT for every sign-in, on whatever machine."""
+    unknown = chosen.keys() - set(KEPT)
+    if unknown:
+        raise TypeError(f"no preference: {', '.join(sorted(unknown))}")
+    for name, value in chosen.items():
+        setattr(user, name, value)
+    user.save(update_fields=list(chosen))

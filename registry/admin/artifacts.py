@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy
 from harborsite.errors import AppError
 from harborsite.portal import scope
 from harborsite.portal.pages import ProjectPartAdmin, form_page
+from harborsite.portal.preferences import pull_client
 from harborsite.portal.templatetags.portal import binary_size, label_chip, moment, short_digest
 from projects.models import Label
 from registry import clientlines
@@ -205,7 +206,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             repository=repository,
             crumbs=[(repository.short_name, "")],
             describe_url=repository_url(repository, "describe") if may_describe else None,
-            pull_lines=clientlines.pull(repository.name, "TAG"),
+            pull_lines=clientlines.pull(repository.name, "TAG", first=pull_client(request)),
             action_buttons=[("delete_chosen", _("Delete"))] if self.has_delete_permission(request) else [],
         )
 
@@ -269,7 +270,9 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             children=[(child, platform_label(child.platform), sizes.get(child.digest)) for child in children],
             accessories=in_repository.filter(subject_digest=digest).defer("manifest").order_by("-push_time"),
             attributes=plain_pairs(artifact.extra_attrs),
-            pull_lines=clientlines.pull(repository.name, names[0].name if names else digest, artifact.type),
+            pull_lines=clientlines.pull(
+                repository.name, names[0].name if names else digest, artifact.type, first=pull_client(request)
+            ),
             manifest=bytes(artifact.manifest).decode(errors="replace"),
         )
 

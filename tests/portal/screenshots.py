@@ -45,6 +45,7 @@ PAGES = {
     "search": "/search/?q=shop",
     "api": "/devcenter-api-2.0",
     "profile": "/account/",
+    "preferences": "/account/preferences/",
     "password": "/account/password/",
     "missing": "/projects/nothing/",
 }

@@ -91,7 +91,7 @@ def test_the_main_walk_of_a_new_administrator(browser: Browser, live_server: Liv
             page.get_by_role("link", name=tab, exact=True).and_(page.locator(".tabs [aria-current]"))
         ).to_be_visible()
 
-    page.get_by_role("button", name="Light or dark").click()
+    page.get_by_role("button", name="Dark colours").click()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     page.get_by_role("button", name="简体中文").click()
     expect(page.get_by_role("navigation", name="项目").get_by_role("link", name="日志")).to_be_visible()
@@ -180,7 +180,7 @@ LATIN_TEXTS = r"""() => {
   }
   return [...found];
 }"""
-PRODUCTS = ("Harborsite", "docker", "podman", "nerdctl", "helm", "oras")
+PRODUCTS = ("Harborsite", "docker", "podman", "nerdctl", "ctr", "crictl", "helm", "oras")
 TERMS = ("API v2.0", "REST API", "swagger.json", "OS/ARCH", "Tag", "Webhook", "SBOM", "MiB", "GiB", "TiB")
 NAMES = frozenset((*PRODUCTS, *TERMS, "English"))
 

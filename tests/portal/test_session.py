@@ -7,10 +7,11 @@ from django.conf import settings
 from django.test import Client
 
 from projects.identity.signin import DEFAULT_PASSWORD
-from projects.models import User
+from projects.models import Project, User
 from projects.models.user import ADMIN_ID
 from tests.factories import PASSWORD, make_robot, make_user
 from tests.portal.conftest import SignedIn
+from tests.portal.sample import make_repository
 
 NEW_PASSWORD = "Better12345"
 
@@ -110,6 +111,39 @@ def test_the_language_is_kept_with_the_account_and_as_a_cookie(alice: User, sign
     sign_in(elsewhere, "alice")
     assert elsewhere.cookies[settings.LANGUAGE_COOKIE_NAME].value == "zh-hans"
     assert "项目" in elsewhere.get("/projects/").content.decode()
+
+
+def test_the_theme_is_kept_with_the_account_and_as_a_cookie(alice: User, signed_in: SignedIn) -> None:
+    visitor = Client()
+    assert "data-theme" not in visitor.get("/projects/").content.decode()
+    assert visitor.post("/theme/", {"theme": "dark", "next": "/projects/"}).headers["Location"] == "/projects/"
+    assert 'data-theme="dark"' in visitor.get("/projects/").content.decode()
+
+    signed_in(alice).post("/theme/", {"theme": "light"})
+    elsewhere = Client()
+    sign_in(elsewhere, "alice")
+    assert 'data-theme="light"' in elsewhere.get("/projects/").content.decode()
+
+
+def test_a_theme_that_does_not_exist_changes_nothing(alice: User, signed_in: SignedIn) -> None:
+    client = signed_in(alice)
+    client.post("/theme/", {"theme": '"><script>'})
+    client.cookies["harborsite_theme"] = "purple"
+    assert "data-theme" not in client.get("/projects/").content.decode()
+    assert "data-theme" not in Client(headers={"cookie": "harborsite_theme=purple"}).get("/projects/").content.decode()
+
+
+def test_preferences_are_one_form(commons: Project, alice: User, signed_in: SignedIn) -> None:
+    client = signed_in(alice)
+    make_repository(commons, "tool")
+    chosen = {"language": "zh-hans", "theme": "dark", "time_format": "iso", "pull_client": "ctr"}
+    saved = client.post("/account/preferences/", chosen, follow=True).content.decode()
+    assert "偏好设置已保存" in saved
+    assert 'data-theme="dark" data-times="iso"' in saved
+    page = client.get("/projects/commons/repositories/tool/").content.decode()
+    assert page.index("ctr image pull testserver/commons/tool:TAG") < page.index("docker pull testserver")
+    refused = client.post("/account/preferences/", {**chosen, "pull_client": "rm -rf"})
+    assert "field-error" in refused.content.decode()
 
 
 def test_an_unknown_language_or_target_changes_nothing(alice: User, signed_in: SignedIn) -> None:

@@ -6,10 +6,14 @@
   const dateStyle = language.startsWith("zh") || matchMedia("(max-width: 767px)").matches ? "short" : "medium";
   const written = new Intl.DateTimeFormat(language, { dateStyle, timeStyle: "short" });
 
+  // 2026-11-24 09:30:00 in the reader's zone: what Swedish has by custom.
+  const iso = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium" });
+
   function localTimes(root) {
+    const format = document.documentElement.dataset.times === "iso" ? iso : written;
     for (const time of root.querySelectorAll("time[datetime]")) {
       time.title = time.dateTime;
-      time.textContent = written.format(new Date(time.dateTime));
+      time.textContent = format.format(new Date(time.dateTime));
     }
   }
 
