@@ -25,8 +25,9 @@ from harborsite.portal.preferences import pull_client
 from harborsite.portal.templatetags.portal import binary_size, label_chip, moment, short_digest
 from projects.models import Label
 from registry import clientlines
-from registry.admin import parts
+from registry.admin import copying, parts
 from registry.admin.display import (
+    KINDS,
     artifact_url,
     explain,
     kind_label,
@@ -73,6 +74,7 @@ class DescriptionForm(forms.Form):
         label=gettext_lazy("Description"),
         max_length=10_000,
         required=False,
+        help_text=gettext_lazy("Markdown. HTML is shown as text, pictures are not shown."),
         widget=forms.Textarea(attrs={"rows": 8}),
     )
 
@@ -93,13 +95,47 @@ class TaggedFilter(admin.SimpleListFilter):
         return queryset.filter(~tagged) if self.value() == "no" else queryset
 
 
+class TypeFilter(admin.SimpleListFilter):
+    """By what it is."""
+
+    title = gettext_lazy("Type")
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(KINDS.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Artifact]) -> QuerySet[Artifact]:
+        return queryset.filter(type=self.value()) if self.value() else queryset
+
+
+class LabelFilter(admin.SimpleListFilter):
+    """By a label that some artifact of the project has."""
+
+    title = gettext_lazy("Label")
+    parameter_name = "label"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        project = scope.current(request).project
+        used = ArtifactLabel.objects.filter(label=OuterRef("pk"), artifact__repository__project=project)
+        offered = Label.objects.filter(Exists(used), space__in=[0, project.pk])
+        return [(str(pk), name) for pk, name in offered.values_list("pk", "name")[:_LABELS_OFFERED]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Artifact]) -> QuerySet[Artifact]:
+        chosen = self.value()
+        if not chosen:
+            return queryset
+        if chosen not in dict(self.lookup_choices):
+            return queryset.none()
+        return queryset.filter(Exists(ArtifactLabel.objects.filter(artifact=OuterRef("pk"), label=int(chosen))))
+
+
 @admin.register(Artifact)
 class ArtifactAdmin(ProjectPartAdmin[Artifact]):
     """Pages below a repository's address."""
 
     view_action = "artifact:list"
     list_display = ("artifact", "tag_names", "kind", "platform", "size_shown", "label_names", "pushed", "pulled")
-    list_filter = (TaggedFilter,)
+    list_filter = (TaggedFilter, TypeFilter, LabelFilter)
     search_fields = ("digest", "tags__name")
     ordering = ("-push_time", "-id")
     actions = ("delete_chosen",)
@@ -111,6 +147,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         inside = self.in_repository
         return [
             path(f"{base}@<digest:digest>/", inside(self.artifact_page, "artifact:read"), name="artifact"),
+            path(f"{base}@<digest:digest>/copy/", inside(self.copy, "artifact:read"), name="copy_artifact"),
             path(f"{base}@<digest:digest>/tag/", inside(self.add_tag, "tag:create"), name="add_tag"),
             path(f"{base}@<digest:digest>/untag/", inside(self.remove_tags, "tag:delete"), name="remove_tags"),
             path(f"{base}@<digest:digest>/label/", inside(self.label, "artifact-label:create"), name="label_artifact"),
@@ -267,6 +304,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             tags=names,
             tag_form=(tag_form or TagForm()) if here.allows("tag:create") else None,
             may_remove_tags=here.allows("tag:delete"),
+            may_copy=request.user.is_authenticated and not artifact.is_accessory,
             children=[(child, platform_label(child.platform), sizes.get(child.digest)) for child in children],
             accessories=in_repository.filter(subject_digest=digest).defer("manifest").order_by("-push_time"),
             attributes=plain_pairs(artifact.extra_attrs),
@@ -303,6 +341,9 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             except AppError as error:
                 messages.error(request, explain(error))
         return HttpResponseRedirect(artifact_url(artifact.repository.name, digest))
+
+    def copy(self, request: HttpRequest, digest: str) -> HttpResponse:
+        return copying.page(self.admin_site, request, self._artifact(request, digest))
 
     def add_tag(self, request: HttpRequest, digest: str) -> HttpResponse:
         """Give the artifact one more name."""

@@ -16,7 +16,7 @@ from registry.models import Artifact, ArtifactChild, Repository, Tag
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
-_KINDS = {
+KINDS = {
     "IMAGE": _("Image"),
     "CHART": _("Helm chart"),
     "CNAB": _("CNAB bundle"),
@@ -67,7 +67,7 @@ def listed_artifacts(rows: QuerySet[Artifact]) -> QuerySet[Artifact]:
 
 def kind_label(artifact: Artifact) -> str:
     """What people call the kind of artifact; kinds that came with the artifact itself keep their own name."""
-    return str(_KINDS.get(artifact.type, artifact.type))
+    return str(KINDS.get(artifact.type, artifact.type))
 
 
 def platform_label(attributes: dict[str, Any]) -> str:

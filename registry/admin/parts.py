@@ -28,12 +28,13 @@ _MOST_TEXT = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One section: a table with its head, or plain text. Text is shown as it is, never as markup."""
+    """One section: a table with its head, or text, which is shown as it is unless it is Markdown."""
 
     title: _StrOrPromise
     head: tuple[_StrOrPromise, ...] = ()
     rows: list[tuple[str, ...]] = field(default_factory=list)
     text: str = ""
+    is_markdown: bool = False
 
 
 def of(artifact: Artifact) -> list[Part]:
@@ -58,7 +59,7 @@ def _part(name: str, content: bytes) -> Part:
         keys = ("name", "version", "repository")
         rows = [tuple(_text(entry, key) for key in keys) for entry in _objects(content)]
         return Part(title, (_("Name"), _("Version"), _("Repository")), rows)
-    return Part(title, text=content[:_MOST_TEXT].decode(errors="replace"))
+    return Part(title, text=content[:_MOST_TEXT].decode(errors="replace"), is_markdown=name.endswith(".md"))
 
 
 def _objects(content: bytes) -> list[dict[str, Any]]:

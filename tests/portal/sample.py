@@ -154,7 +154,10 @@ def make_registry() -> User:
 
 def _fill_shop(shop: Project, people: dict[str, User]) -> None:
     front = make_repository(
-        shop, "storefront", pull_count=1_204, description="The shop as customers see it. Built from main every night."
+        shop,
+        "storefront",
+        pull_count=1_204,
+        description="The shop as customers see it, built from `main` every night. See the [guide](https://example.com/).",
     )
     for number in range(24):
         tags = [f"v2.{number}.0"] + ([f"v2.{number}"] if number % 3 == 0 else []) + (["latest"] if number == 23 else [])

@@ -24,6 +24,7 @@ PAGES = {
     "repositories": "/projects/web-shop/repositories/",
     "artifacts": "/projects/web-shop/repositories/storefront/",
     "artifact": "/projects/web-shop/repositories/storefront/#first",
+    "copy": "/projects/web-shop/repositories/storefront/#firstcopy/",
     "members": "/projects/web-shop/members/",
     "project-labels": "/projects/web-shop/labels/",
     "project-robots": "/projects/web-shop/robots/",
@@ -62,6 +63,9 @@ def running_server() -> Iterator[str]:
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # playwright keeps an event loop in this thread
         for part in ("database", "static"):
             (Path(home) / "data" / part).mkdir(parents=True)
+        from harborsite.setup import catalogue
+
+        catalogue.compile_all(Path(home) / "data" / "translations")
         import django
 
         django.setup()
@@ -86,11 +90,14 @@ def running_server() -> Iterator[str]:
 
 
 def visit(page: Page, url: str) -> None:
-    """Open an address; one that ends in `#first` means what the first row of that list leads to."""
+    """Open an address; `#first` in it means what the first row of that list leads to, and a page below that."""
     page.goto(url)
-    if url.endswith("#first"):
+    _list, first, below = url.partition("#first")
+    if first:
         page.locator("#result_list tbody th a").first.click()
         page.wait_for_load_state("load")
+    if below:
+        page.goto(page.url + below)
 
 
 def sign_in(page: Page, address: str, username: str, password: str = "") -> None:

@@ -6,9 +6,14 @@ import pytest
 
 from audit.models import AuditLog
 from projects.models import Project, User
+from projects.services.labels import create_label
 from registry.models import Artifact, Repository, Tag
+from registry.oci import media_types
+from registry.services.labels import add_label
+from tests.factories import client_for, make_project, push
+from tests.images import image
 from tests.portal.conftest import SignedIn
-from tests.portal.sample import make_repository
+from tests.portal.sample import make_artifact, make_repository
 
 People = dict[str, User | None]
 SHELF = "/projects/library/repositories/shelf"
@@ -125,3 +130,78 @@ def test_what_was_changed_is_in_the_audit_log_under_the_right_name(
         ("update", "repository", "library/shelf"),
         ("delete", "tag", "library/shelf:1.0"),
     }
+
+
+def test_an_artifact_is_copied_with_its_tags_where_one_may_push(
+    people: People, library: Project, signed_in: SignedIn
+) -> None:
+    pushed = image("tool")
+    assert push(client_for(library.owner), "library/tool:1.0", pushed).status_code == 201
+    page = f"/projects/library/repositories/tool@{pushed.digest}/copy/"
+    target = {"project": "library", "repository": "kept/tool"}
+    assert "Copy to another repository" in signed_in(people["guest"]).get(page.removesuffix("copy/")).content.decode()
+    refused = signed_in(people["guest"]).post(page, target)
+    assert "Your role in this project does not allow to push." in refused.content.decode()
+    assert signed_in(people["stranger"]).post(page, target).status_code == 404
+    assert not Repository.objects.filter(name="library/kept/tool").exists()
+
+    made = signed_in(people["developer"]).post(page, target)
+    assert made.headers["Location"] == f"/projects/library/repositories/kept/tool@{pushed.digest}/"
+    copied = Artifact.objects.get(repository__name="library/kept/tool")
+    assert (copied.digest, [tag.name for tag in copied.tags.all()]) == (pushed.digest, ["1.0"])
+
+
+@pytest.mark.parametrize(
+    ("project", "repository", "reason"),
+    [
+        ("hidden", "tool", "There is no project of this name, or you may not see it."),
+        ("missing", "tool", "There is no project of this name, or you may not see it."),
+        ("library", "Tool", "Lower-case letters"),
+        ("library", "../tool", "Lower-case letters"),
+        ("library", "tool", "This is where it is already."),
+    ],
+)
+def test_a_copy_to_a_wrong_place_is_refused_with_the_reason(
+    project: str, repository: str, reason: str, people: People, library: Project, carol: User, signed_in: SignedIn
+) -> None:
+    make_project("hidden", carol)
+    pushed = image("tool")
+    assert push(client_for(library.owner), "library/tool:1.0", pushed).status_code == 201
+    page = f"/projects/library/repositories/tool@{pushed.digest}/copy/"
+    answer = signed_in(people["maintainer"]).post(page, {"project": project, "repository": repository})
+    assert reason in answer.content.decode()
+    assert Repository.objects.count() == 1
+
+
+def test_a_description_in_markdown_can_do_no_harm(alice: User, shelf: Repository, signed_in: SignedIn) -> None:
+    client = signed_in(alice)
+    text = (
+        "# Ours\n\n<script>alert(1)</script> <img src=x onerror=alert(1)> [a](javascript:alert(1)) "
+        "[b](data:text/html,x) ![pixel](https://evil.example/p.png) [good](https://good.example 'say \" it')\n\n"
+        "#### Deep\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+    )
+    client.post(f"{SHELF}/-/description/", {"description": text})
+    page = client.get(f"{SHELF}/").content.decode()
+    shown = page[page.index('<div class="markdown">') : page.index("Edit the description")]
+    assert "<h2>Ours</h2>" in shown
+    assert "<h3>Deep</h3>" in shown
+    assert "<td>1</td>" in shown
+    assert 'href="https://good.example"' in shown
+    assert 'rel="noopener noreferrer nofollow"' in shown
+    for harm in ("<script", "<img", 'href="javascript', 'href="data', "evil.example"):
+        assert harm not in shown
+
+
+def test_artifacts_are_filtered_by_type_and_label(
+    alice: User, shelf: Repository, library: Project, signed_in: SignedIn
+) -> None:
+    client = signed_in(alice)
+    chart = make_artifact(shelf, "9.9", type=media_types.CHART)
+    label = create_label(name="gold", description="", color="#0065AB", actor=alice, project=library)
+    add_label(artifact=chart, label_id=label.pk, actor=alice)
+    for address in (f"{SHELF}/?type=CHART", f"{SHELF}/?label={label.pk}"):
+        page = client.get(address).content.decode()
+        assert chart.digest in page
+        assert "1–1 of 1" in page
+    for address in (f"{SHELF}/?type=WASM", f"{SHELF}/?label=999", f"{SHELF}/?label=x"):
+        assert "Nothing matches the filter." in client.get(address).content.decode()
