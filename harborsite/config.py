@@ -127,11 +127,14 @@ class Config:
     """All keys of harbor.cfg with their defaults; paths are absolute."""
 
     source: Path  # the file that was read
+    places: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)  # where keys were set
     hostname: str = _key("localhost", _hostname, _("Name or address under which clients reach the server."))
     ui_url_protocol: str = _key(
         "http", _one_of("http", "https"), _("http or https: how the portal and the registry are reached.")
     )
-    http_port: int = _key(8080, _PORT, _("Port with http."))
+    http_port: int = _key(
+        8080, _integer(0, 65535), _("Port with http. With https it sends clients on to https_port; 0 opens none then.")
+    )
     https_port: int = _key(8443, _PORT, _("Port with https."))
     bind: str = _key("", _text, _("Address to listen on; empty means all."))
     data_volume: Path = _key(
@@ -197,8 +200,23 @@ class Config:
     )
 
     @property
+    def is_https(self) -> bool:
+        return self.ui_url_protocol == "https"
+
+    @property
     def port(self) -> int:
-        return self.https_port if self.ui_url_protocol == "https" else self.http_port
+        return self.https_port if self.is_https else self.http_port
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """Every port that clients may come to, by its key: that of the protocol first, then that which redirects."""
+        if not self.is_https:
+            return {"http_port": self.http_port}
+        return {"https_port": self.https_port} | ({"http_port": self.http_port} if self.http_port else {})
+
+    def place(self, key: str) -> str:
+        """Where `key` was set, for messages: file and line, or environment variable; the file if it was not set."""
+        return self.places.get(key, str(self.source))
 
     @property
     def registry_host(self) -> str:
@@ -246,7 +264,7 @@ UNUSED_KEYS = frozenset(
 _MAY_HOLD_A_SECRET = frozenset(
     ["harbor_admin_password", "db_password", "email_password", "ldap_search_pwd", "database", "storage", "redis_url"]
 )
-KEYS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Config) if f.name != "source"}
+KEYS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Config) if "parse" in f.metadata}
 
 
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
@@ -298,27 +316,33 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Read and check `path`; raises ConfigError. Relative paths are relative to the file."""
     found = _read(path)
     values: dict[str, Any] = {}
+    places: dict[str, str] = {}
     for name, spec in KEYS.items():
         text, where = found.get(name, (None, ""))
         if (override := environ.get(f"HARBOR_{name.upper()}")) is not None:
             text, where = override.strip(), f"HARBOR_{name.upper()}"
+        if where:
+            places[name] = where
         value = spec.default if text is None else _typed(spec, text, where)
         values[name] = (path.parent / value).resolve() if isinstance(value, Path) else value
-    config = Config(source=path, **values)
-    _check_https(config, found)
+    config = Config(source=path, places=places, **values)
+    _check_ports(config)
+    _check_https(config)
     return config
 
 
-def _check_https(config: Config, found: Mapping[str, tuple[str, str]]) -> None:
-    if config.ui_url_protocol != "https":
-        return
+def _check_ports(config: Config) -> None:
+    if not config.is_https and config.http_port == 0:
+        raise ConfigError(f"{config.place('http_port')}: http_port: 0 is not usable without https")
+    if config.is_https and config.http_port == config.https_port:
+        raise ConfigError(f"{config.place('https_port')}: https_port is the same as http_port. Change one of the two.")
+
+
+def _check_https(config: Config) -> None:
+    """What the two files hold is looked at when the server starts, for `make_cert` makes them after this."""
     for name in ("ssl_cert", "ssl_cert_key"):
-        where = found.get(name, ("", str(config.source)))[1]
-        file: Path | None = getattr(config, name)
-        if file is None:
-            raise ConfigError(f"{where}: {name} is needed with ui_url_protocol = https")
-        if not file.is_file():
-            raise ConfigError(f"{where}: {name}: there is no file {file}")
+        if config.is_https and getattr(config, name) is None:
+            raise ConfigError(f"{config.place(name)}: {name} is needed with ui_url_protocol = https")
 
 
 @cache

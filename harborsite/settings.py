@@ -127,7 +127,8 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_NAME = "sid"
 SESSION_COOKIE_AGE = 3600
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFIG.ui_url_protocol == "https"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFIG.is_https
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if CONFIG.is_https else 0
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "harborsite.portal.failures.csrf_failure"

@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -221,12 +222,15 @@ def docker_registry(**settings: Any) -> Iterator[str]:
 
 
 @contextmanager
-def dockerd() -> Iterator[str]:
-    """A Docker engine of its own that needs no network set-up and runs no container; yields DOCKER_HOST."""
+def dockerd(etc: Path | None = None) -> Iterator[str]:
+    """A Docker engine of its own that needs no network set-up and runs no container; yields DOCKER_HOST.
+
+    `etc` is what it finds at /etc/docker.
+    """
     with workspace("dockerd") as directory:
         host = f"unix://{directory}/docker.sock"
         argv = [
-            *_as_root_of_a_namespace(),
+            *_as_root_of_a_namespace(etc),
             _daemon("dockerd"),
             *("--bridge=none", "--iptables=false", "--ip6tables=false"),
             *(f"--data-root={directory}/data", f"--exec-root={directory}/exec", f"--pidfile={directory}/pid"),
@@ -237,12 +241,23 @@ def dockerd() -> Iterator[str]:
             yield host
 
 
-def _as_root_of_a_namespace() -> tuple[str, ...]:
+def _as_root_of_a_namespace(etc: Path | None) -> tuple[str, ...]:
     """Without root, a user namespace makes us root enough; there the engine writes to /etc/docker and /run."""
-    if os.geteuid() == 0:
+    is_root = os.geteuid() == 0
+    if is_root and etc is None:
         return ()
-    private = 'mount -t tmpfs tmpfs /etc/docker && mount -t tmpfs tmpfs /run && exec "$0" "$@"'
-    return ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", private)
+    mounts = [f"mount --bind {etc} /etc/docker" if etc else "mount -t tmpfs tmpfs /etc/docker"]
+    if not is_root:
+        mounts.append("mount -t tmpfs tmpfs /run")
+    private = " && ".join([*mounts, 'exec "$0" "$@"'])
+    return ("unshare", *(() if is_root else ("--user", "--map-root-user")), "--mount", "sh", "-c", private)
+
+
+def own_address() -> str:
+    """This machine's address that is not loopback, which clients trust without a certificate."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing
+        return str(probe.getsockname()[0])
 
 
 def _docker_answers(host: str) -> bool:
@@ -265,8 +280,9 @@ class Site:
         self.inside = inside  # what runs a command where the site's disk is
         self.data = directory / "data"
         self.port = free_port()
-        self.host = f"{LOOPBACK}:{self.port}"
-        self.url = f"http://{self.host}"
+        self.host = f"{settings.get('hostname', LOOPBACK)}:{self.port}"
+        self.is_https = settings.get("ui_url_protocol") == "https"
+        self.url = f"{'https' if self.is_https else 'http'}://{self.host}"
         self.config = directory / "harbor.cfg"
         self.env = {**env, "HARBOR_CFG": str(self.config), "DJANGO_SETTINGS_MODULE": "harborsite.settings"}
         keys: dict[str, object] = {
@@ -275,6 +291,9 @@ class Site:
             "http_port": self.port,
             "data_volume": "./data",
         }
+        if self.is_https:
+            keys |= {"http_port": 0, "https_port": self.port}
+            keys |= {"ssl_cert": "./data/cert/server.crt", "ssl_cert_key": "./data/cert/server.key"}
         self.config.write_text("".join(f"{key} = {value}\n" for key, value in (keys | dict(settings)).items()))
 
     def manage(self, *arguments: str) -> str:
@@ -291,7 +310,8 @@ class Site:
 
     def healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v2.0/health", timeout=5) as answer:
+            context = ssl._create_unverified_context() if self.is_https else None
+            with urllib.request.urlopen(f"{self.url}/api/v2.0/health", timeout=5, context=context) as answer:
                 return bool(json.load(answer)["status"] == "healthy")
         except (OSError, ValueError, KeyError):
             return False
@@ -350,6 +370,8 @@ def harborsite(database: Mapping[str, str] | None = None, disk: str = "", **sett
         (directory / "data").mkdir()
         inside = stack.enter_context(small_disk(directory / "data", disk)) if disk else ()
         site = Site(directory, env, settings, inside)
+        if site.is_https:
+            site.manage("make_cert")
         site.manage("prepare")
         site.start()
         try:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from harborsite.setup import logfile
 from tests import images
 from tests.factories import basic
-from tests.services import LOOPBACK, ROOT, Site, harborsite, own_database
+from tests.services import LOOPBACK, ROOT, Site, harborsite, own_database, small_disk
 
 PASSWORD = "Secret12345"
 
@@ -175,7 +175,7 @@ def test_users_asks_for_a_prepared_installation(bare: Site) -> None:
 def test_serve_refuses_a_port_that_is_taken(site: Site) -> None:
     with socket.create_server((LOOPBACK, site.port)):
         assert refusal(site, "serve").endswith(
-            f"cannot listen on {LOOPBACK}:{site.port}: Address already in use. "
+            f"http_port: cannot listen on {LOOPBACK}:{site.port}: Address already in use. "
             "Another program listens there: stop it, or change http_port."
         )
 
@@ -189,12 +189,45 @@ def test_serve_refuses_an_installation_that_is_not_prepared(bare: Site) -> None:
     assert "Run 'manage.py prepare'" in refusal(bare, "serve")
 
 
-def test_serve_refuses_a_certificate_that_cannot_be_used(site: Site) -> None:
-    for name in ("server.crt", "server.key"):
-        (site.directory / name).write_text("no PEM\n")
+def test_https_needs_a_certificate_that_one_command_makes(site: Site) -> None:
     with site.config.open("a") as file:
-        file.write("ui_url_protocol = https\nssl_cert = server.crt\nssl_cert_key = server.key\n")
-    assert "They must be a PEM certificate and its private key" in refusal(site, "serve")
+        file.write("ui_url_protocol = https\nssl_cert = cert/server.crt\nssl_cert_key = cert/server.key\n")
+    for command in ("prepare", "serve"):
+        assert "there is no file" in refusal(site, command)
+        assert "run 'manage.py make_cert'" in refusal(site, command)
+    assert f"/etc/docker/certs.d/{LOOPBACK}:8443/ca.crt" in site.manage("make_cert")
+    assert "certificate valid until" in site.manage("prepare")
+    (site.directory / "cert" / "server.key").write_text("no PEM\n")
+    for command in ("prepare", "serve"):
+        assert "cannot be read as a PEM private key" in refusal(site, command)
+
+
+def test_make_cert_says_what_to_write_into_the_configuration(bare: Site) -> None:
+    """The order of the guide: first the certificate, then harbor.cfg."""
+    said = bare.manage("make_cert", "--name", "reg.example")
+    certificate = bare.data / "cert" / "server.crt"
+    assert f"ssl_cert = {certificate}" in said
+    with bare.config.open("a") as file:
+        file.write(said.partition("again:\n")[2])
+    assert "certificate valid until" in bare.manage("prepare")
+    assert f"{certificate} kept" in bare.manage("make_cert")
+
+
+@pytest.mark.parametrize(
+    ("disk", "complaint"),
+    [("512k", "No space left on device. Make room"), ("64m,ro", "Read-only file system. Mount that disk for writing")],
+)
+def test_a_volume_without_room_or_read_only_is_refused_before_anything_is_made(
+    tmp_path: Path, disk: str, complaint: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    with own_database() as env, small_disk(tmp_path / "data", disk) as inside:
+        site = Site(tmp_path, env, {}, inside)
+        with pytest.raises(AssertionError) as refused:
+            site.manage("prepare")
+        assert f"{site.config}:4: data_volume: {site.data} cannot be written to: {complaint}" in str(refused.value)
+        left = subprocess.run([*inside, "ls", site.data], stdout=subprocess.PIPE, text=True).stdout
+        assert left == ""
 
 
 def test_an_older_version_does_not_touch_a_newer_database(site: Site) -> None:

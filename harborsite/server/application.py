@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from django.core.handlers.exception import convert_exception_to_response
-from django.core.handlers.wsgi import WSGIHandler
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.urls import get_resolver
 
 from harborsite.api.middleware import RequestId
+from harborsite.config import current
 
 if TYPE_CHECKING:
     from registry.v2.hot import HotPath
@@ -68,12 +70,13 @@ def load() -> Front:
 
     from registry.v2.hot import HotPath
 
-    hot = HotPath(RegistryHandler(), constant_headers())
+    hot = HotPath(RegistryHandler(), constant_headers(current().ui_url_protocol))
     return Front(registry=hot, site=site, reads_at_once=connection.vendor == "sqlite")
 
 
-def constant_headers() -> list[tuple[str, str]]:
-    """What the middleware adds to every answer alike."""
-    response = SecurityMiddleware(lambda request: HttpResponse())(HttpRequest())
+def constant_headers(protocol: str) -> list[tuple[str, str]]:
+    """What the middleware adds to every answer alike, over http or https."""
+    request = WSGIRequest({"REQUEST_METHOD": "GET", "wsgi.input": BytesIO(), "wsgi.url_scheme": protocol})
+    response = SecurityMiddleware(lambda request: HttpResponse())(request)
     assert isinstance(response, HttpResponse)  # noqa: S101 - it is synchronous
     return [(name, value) for name, value in response.items() if name != "Content-Type"]

@@ -14,6 +14,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger as GunicornLogger
 
 from harborsite.config import Config
+from harborsite.server import tls
 from harborsite.server.worker import BOARD, Worker
 
 GRACE: Final = 6  # seconds for requests that run when the server is told to stop
@@ -80,13 +81,23 @@ class Web(BaseApplication):  # type: ignore[misc]
             "worker_exit": lambda arbiter, worker: self._on_exit(),
             "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108 - a heartbeat
         }
-        if config.ui_url_protocol == "https":
-            settings |= {"certfile": str(config.ssl_cert), "keyfile": str(config.ssl_cert_key)}
+        if config.ssl_cert and config.ssl_cert_key and config.is_https:
+            context = tls.server_context(config.ssl_cert, config.ssl_cert_key)
+            settings |= {
+                "certfile": str(config.ssl_cert),
+                "keyfile": str(config.ssl_cert_key),
+                "ssl_context": lambda conf, default: context,  # gunicorn asks for each connection
+            }
         for name, value in settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> WSGIApp:
         return self._application
+
+    @property
+    def https_port(self) -> int:
+        """Where the worker sends clients that speak http to an https server."""
+        return self._config.https_port
 
     def run(self) -> None:
         """Serve until SIGTERM; ends the process."""
@@ -94,11 +105,12 @@ class Web(BaseApplication):  # type: ignore[misc]
 
 
 def listen(config: Config) -> list[socket.socket]:
-    """Sockets on the configured port; raises OSError where it is taken. All addresses means IPv6 as well."""
+    """Sockets on the configured ports; raises OSError where one is taken. All addresses means IPv6 as well."""
     address = config.bind.strip("[]") or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")  # noqa: S104 - documented default
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return [
         socket.create_server(
-            (address, config.port), family=family, backlog=1024, dualstack_ipv6=not config.bind and ":" in address
+            (address, port), family=family, backlog=1024, dualstack_ipv6=not config.bind and ":" in address
         )
+        for port in config.ports.values()
     ]

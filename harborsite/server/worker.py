@@ -26,6 +26,7 @@ from gunicorn.http import get_parser, wsgi
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from harborsite.server import answers
 from harborsite.server.balance import Board, Turn
 from harborsite.server.body import RequestBody, request_body
 from harborsite.server.outbox import FILE_STEP, Outbox
@@ -36,14 +37,7 @@ DRAIN_TIMEOUT: Final = 300.0  # without a byte of the response taken
 LINGER: Final = 2.0  # for the client to read an answer after which the connection closes
 HEAD_STEP: Final = 64 * 1024
 HEAD_LIMIT: Final = 64 * 1024
-HEAD_TOO_LARGE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-)
 TLS_HANDSHAKE: Final = b"\x16"  # the first byte of a client that speaks TLS
-TLS_NOT_SPOKEN: Final = (
-    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 39\r\n\r\n"
-    b"This port speaks plain http, not https."
-)
 HIGH_WATER: Final = 256 * 1024  # bytes of a response produced ahead of the client
 HEAD_END: Final = b"\r\n\r\n"
 SMALL_BODY: Final = 64 * 1024  # collected with the head
@@ -79,6 +73,7 @@ class Connection(TConn):  # type: ignore[misc]
 
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
         super().__init__(cfg, sock, client, server)
+        self.sock: socket.socket = sock  # a TLS one once the client has begun to speak it
         self.head = bytearray()
         self.head_due = 0.0  # when all of it has to be here
         self.exchange: Exchange | None = None
@@ -86,20 +81,30 @@ class Connection(TConn):  # type: ignore[misc]
         self.sends_body = False
         self.in_body_lane = False
         self.handshaking = cfg.is_ssl
-        if cfg.is_ssl:
-            self.sock = gunicorn_sock.ssl_wrap_socket(sock, cfg)
+        self.wants_https = False  # it speaks http to a server of https, whichever the port
         self.parser = get_parser(cfg, self.sock, client)
         self.initialized = self.data_ready = True
 
     def receive(self) -> bytes:
         """What has arrived, after the handshake; raises where that means waiting. For the event loop."""
         if self.handshaking:
-            self.sock.do_handshake()
-            self.handshaking = False
+            self._shake_hands()
         data: bytes = self.sock.recv(HEAD_STEP)
-        while self.cfg.is_ssl and self.sock.pending():  # what TLS holds back, the selector does not see
+        while isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():  # which the selector does not see
             data += self.sock.recv(HEAD_STEP)
         return data
+
+    def _shake_hands(self) -> None:
+        """The first byte tells a client that speaks TLS."""
+        if not isinstance(self.sock, ssl.SSLSocket):
+            if self.sock.recv(1, socket.MSG_PEEK) != TLS_HANDSHAKE:
+                self.handshaking, self.wants_https = False, True
+                return
+            self.sock = gunicorn_sock.ssl_wrap_socket(self.sock, self.cfg)
+            self.parser = get_parser(self.cfg, self.sock, self.client)
+        assert isinstance(self.sock, ssl.SSLSocket)  # noqa: S101 - it was wrapped
+        self.sock.do_handshake()
+        self.handshaking = False
 
     def is_ready(self) -> bool:
         """Whether a thread can start on the request: the head is whole, and so is a small body.
@@ -210,17 +215,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _go_on(self, conn: Connection) -> None:
         """Serve what has arrived whole, request by request, then wait for more."""
-        while conn.is_ready():
+        if conn.wants_https and HEAD_END in conn.head:
+            self._refuse(conn, answers.https_instead(bytes(conn.head), self.app.https_port))
+            return
+        while not conn.wants_https and conn.is_ready():
             outcome = self._start(conn)
             if outcome is not Outcome.KEEP:
                 self._settle(conn, outcome)
                 return
             self._take_pipelined(conn)
         if len(conn.head) > HEAD_LIMIT + SMALL_BODY:
-            self._refuse(conn, HEAD_TOO_LARGE)
+            self._refuse(conn, answers.HEAD_TOO_LARGE)
         elif conn.head.startswith(TLS_HANDSHAKE) and not self.cfg.is_ssl:
             # Docker tries https first, and falls back at this answer; without one it waits ten seconds each time.
-            self._refuse(conn, TLS_NOT_SPOKEN)
+            self._refuse(conn, answers.HTTP_ONLY)
         else:
             patience = conn.head_due - time.monotonic() if conn.head else self.cfg.keepalive
             self._wait(conn, selectors.EVENT_READ, self._on_readable, patience)

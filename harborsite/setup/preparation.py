@@ -19,8 +19,9 @@ from django.db import transaction
 
 from harborsite.config import Config
 from harborsite.files import make_private_directory, write_whole
-from harborsite.setup import SetupError, catalogue, database
+from harborsite.setup import SetupError, catalogue, certificates, database
 from harborsite.setup.instance import running
+from harborsite.setup.readiness import check_storage
 from projects.models import Member, Project, Quota, User
 from projects.models.quota import UNLIMITED
 from projects.models.user import ADMIN_ID
@@ -33,9 +34,13 @@ LIBRARY_ID = 1
 def prepare(*, config: Config, report: Callable[[str, str], None]) -> None:
     """Make everything ready, reporting each step and what came of it; raises SetupError."""
     os.umask(0o077)
+    certificate = certificates.check(config)
     try:
         make_private_directory(config.data_volume)
+        check_storage(config)
         with _alone(config.data_volume):
+            if certificate is not None:
+                report("https", f"certificate valid until {certificate.not_valid_after_utc:%Y-%m-%d}")
             for name, step in _STEPS.items():
                 report(name, step(config))
     except OSError as error:

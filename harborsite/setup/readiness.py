@@ -6,13 +6,16 @@ import errno
 import multiprocessing
 import os
 import socket
-import ssl
+import tempfile
+from typing import Final
 
 from harborsite.config import Config
 from harborsite.setup import SetupError, database
 from projects.models import User
 from projects.models.user import ADMIN_ID
 from registry.auth.keys import KeysRefused, ensure_keys
+
+_ROOM: Final = 1024 * 1024  # less, and the first push fails half-way
 
 
 def check_prepared(config: Config) -> None:
@@ -34,18 +37,20 @@ def check_prepared(config: Config) -> None:
         raise SetupError(prepare_first)
 
 
-def check_certificate(config: Config) -> None:
-    """Raise SetupError unless https can be spoken with what harbor.cfg names."""
-    if config.ui_url_protocol != "https":
-        return
+def check_storage(config: Config) -> None:
+    """Raise SetupError unless files can be written below the data volume, and there is room for some."""
+    where = f"{config.place('data_volume')}: data_volume: {config.data_volume}"
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(str(config.ssl_cert), str(config.ssl_cert_key))
-    except OSError as error:  # ssl.SSLError as well
-        reason = error.strerror or "they do not fit together"
-        raise SetupError(
-            f"{config.source}: ssl_cert, ssl_cert_key: {config.ssl_cert} and {config.ssl_cert_key} cannot be used: "
-            f"{reason}. They must be a PEM certificate and its private key without a password."
-        ) from None
+        with tempfile.TemporaryFile(dir=config.data_volume) as probe:
+            os.posix_fallocate(probe.fileno(), 0, _ROOM)
+    except OSError as error:
+        remedy = {
+            errno.ENOSPC: "Make room on that disk.",
+            errno.EDQUOT: "Raise this user's quota of that disk, or make room.",
+            errno.EROFS: "Mount that disk for writing.",
+            errno.ENOENT: "Mount its disk. If it was never there: Run 'manage.py prepare'.",
+        }.get(error.errno or 0, "The user that runs Harborsite must be able to write there.")
+        raise SetupError(f"{where} cannot be written to: {os.strerror(error.errno or 0)}. {remedy}") from None
 
 
 def check_shared_memory() -> None:
@@ -59,13 +64,17 @@ def check_shared_memory() -> None:
         ) from None
 
 
-def check_port(config: Config) -> None:
-    """Raise SetupError unless the address can be listened on."""
-    key = f"{config.ui_url_protocol}_port"
-    where = f"{config.bind.strip('[]') or '*'}:{config.port}"
+def check_ports(config: Config) -> None:
+    """Raise SetupError unless the addresses can be listened on."""
+    for key, port in config.ports.items():
+        _check_port(config, key, port)
+
+
+def _check_port(config: Config, key: str, port: int) -> None:
+    where = f"{config.bind.strip('[]') or '*'}:{port}"
     try:
         addresses = socket.getaddrinfo(
-            config.bind.strip("[]") or None, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            config.bind.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         for family, kind, protocol, _, address in addresses:
             if family == socket.AF_INET6 and not config.bind and not _has_ipv6():
@@ -82,7 +91,7 @@ def check_port(config: Config) -> None:
             errno.EAFNOSUPPORT: "This machine has no addresses of that kind: change bind.",
         }.get(error.errno or 0, "Change bind to an address of this machine, or leave it empty for all.")
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        raise SetupError(f"{config.source}: cannot listen on {where}: {reason}. {remedy}") from None
+        raise SetupError(f"{config.place(key)}: {key}: cannot listen on {where}: {reason}. {remedy}") from None
 
 
 def _has_ipv6() -> bool:

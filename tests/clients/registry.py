@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import re
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,11 +36,14 @@ def location(answer: Answer) -> str:
 class Registry:
     """Requests of one user, each on a connection of its own so that threads can share the object."""
 
-    def __init__(self, host: str, user: str = "", password: str = "", *, timeout: float = 60) -> None:
+    def __init__(
+        self, host: str, user: str = "", password: str = "", *, timeout: float = 60, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.host = host
         self.user = user
         self.password = password
         self.timeout = timeout
+        self.tls = tls
 
     @property
     def authorization(self) -> dict[str, str]:
@@ -47,6 +51,11 @@ class Registry:
             return {}
         pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         return {"Authorization": f"Basic {pair}"}
+
+    def connect(self) -> http.client.HTTPConnection:
+        if self.tls is not None:
+            return http.client.HTTPSConnection(self.host, timeout=self.timeout, context=self.tls)
+        return http.client.HTTPConnection(self.host, timeout=self.timeout)
 
     def request(
         self,
@@ -56,7 +65,7 @@ class Registry:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request; an iterable body goes out chunked, unless Content-Length is among `headers`."""
-        connection = http.client.HTTPConnection(self.host, timeout=self.timeout)
+        connection = self.connect()
         try:
             connection.request(method, path, body, self.authorization | dict(headers or {}))
             answer = connection.getresponse()

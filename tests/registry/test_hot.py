@@ -79,7 +79,7 @@ def answer(application: Callable[..., Iterable[bytes]], environ: dict[str, objec
 def both(environ: dict[str, object]) -> tuple[Answer, Answer]:
     views = RegistryHandler()
     with _kept_connection():
-        return answer(HotPath(views, constant_headers()), environ), answer(views, environ)
+        return answer(HotPath(views, constant_headers("http")), environ), answer(views, environ)
 
 
 def expand(path: str, made: Manifest) -> str:

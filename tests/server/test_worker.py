@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Server:
     port: int
     process: ServerProcess
     tls: bool = False
+    plain_port: int = 0  # that of http, where https is spoken
 
     def raw(self) -> socket.socket:
         return socket.create_connection((LOOPBACK, self.port), timeout=10)
@@ -103,10 +105,11 @@ def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "ssl_cert_key = key.pem",
         "workers = 1",
         f"https_port = {port}",
+        f"http_port = {(plain_port := free_port())}",
     ]
     with running(start(directory, *tls)) as process:
         process.wait_until(lambda: listens(port))
-        yield Server(port, process, tls=True)
+        yield Server(port, process, tls=True, plain_port=plain_port)
 
 
 def test_two_hundred_slow_readers_do_not_stop_others(server: Server) -> None:
@@ -183,6 +186,52 @@ def test_tls_takes_uploads_and_survives_clients_that_only_connect(tls_server: Se
         client = stack.enter_context(closing(tls_server.client()))
         client.request("PUT", "/hash", WHOLE)
         assert client.getresponse().read().decode() == hashlib.sha256(WHOLE).hexdigest()
+
+
+def test_http_is_sent_on_to_https_from_either_port(tls_server: Server) -> None:
+    for port in (tls_server.plain_port, tls_server.port):
+        with closing(HTTPConnection(LOOPBACK, port, timeout=10)) as client:
+            client.request("PUT", "/hash?a=%0d%0ab", b"x" * 100_000, {"Host": f"reg.example:{port}"})
+            answer = client.getresponse()
+        assert answer.status == 308
+        assert answer.headers["Location"] == f"https://reg.example:{tls_server.port}/hash?a=%0d%0ab"
+        assert answer.read() == b""
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET http://other.example/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: evil.example/x?\r\n\r\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"no http at all\r\n\r\n",
+    ],
+)
+def test_what_cannot_be_sent_on_to_https_is_refused(tls_server: Server, request_: bytes) -> None:
+    answer = Server(tls_server.plain_port, tls_server.process).exchange(request_)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request")
+    assert answer.endswith(b"This port speaks https, not plain http.")
+
+
+def test_https_is_spoken_on_the_port_of_http_too(tls_server: Server) -> None:
+    """A browser that was told to use https alone only changes the scheme."""
+    assert Server(tls_server.plain_port, tls_server.process, tls=True).get() == b"ok"
+
+
+@pytest.mark.parametrize(("version", "is_spoken"), [("TLSv1", 0), ("TLSv1_1", 0), ("TLSv1_2", 1), ("TLSv1_3", 1)])
+def test_only_tls_1_2_and_1_3_are_spoken(tls_server: Server, version: str, is_spoken: bool) -> None:
+    context = ssl._create_unverified_context()
+    context.set_ciphers("ALL:@SECLEVEL=0")  # this side would speak all of them
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is about the versions that must not be spoken
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    with tls_server.raw() as sock:
+        if is_spoken:
+            with context.wrap_socket(sock) as secured:
+                assert str(secured.version()).replace(".", "_") == version
+        else:
+            with pytest.raises((ssl.SSLError, ConnectionResetError)):
+                context.wrap_socket(sock)
 
 
 def test_many_pipelined_requests_are_no_depth(server: Server) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from harborsite.config import current
 from harborsite.server import supervisor
+from harborsite.setup import certificates
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.instance import claim
-from harborsite.setup.readiness import check_certificate, check_port, check_prepared, check_shared_memory
+from harborsite.setup.readiness import check_ports, check_prepared, check_shared_memory, check_storage
 
 
 class Command(OperatorCommand):
@@ -22,9 +23,10 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         config = current()
         os.umask(0o077)
+        certificates.check(config)
+        check_storage(config)
         check_prepared(config)
-        check_certificate(config)
         check_shared_memory()
         claim(config)
-        check_port(config)
+        check_ports(config)
         supervisor.run(config, access_log=options["access_log"])

@@ -1,0 +1,46 @@
+"""`manage.py make_cert`: the guide's self-signed certificate, in one command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from harborsite.config import current
+from harborsite.setup import SetupError, certificates
+from harborsite.setup.command import OperatorCommand
+
+
+class Command(OperatorCommand):
+    help = "Make a server certificate for https, signed by a CA of its own that clients are told to trust."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--days", type=int, default=365, help="how long it is valid (default: 365)")
+        parser.add_argument(
+            "--name",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="a further name or address of this server, beside hostname of harbor.cfg; may be repeated",
+        )
+        parser.add_argument("--renew", action="store_true", help="make a new one though the old one still serves")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        config = current()
+        days = options["days"]
+        if not 1 <= days <= certificates.CA_LIFETIME.days:
+            raise SetupError(f"--days {days}: must be from 1 to {certificates.CA_LIFETIME.days}")
+        place, made = certificates.make(config=config, days=days, more_names=options["name"], renew=options["renew"])
+        self.print_step("Certificate", f"{place.certificate} {'made' if made else 'kept'}")
+        self.print_step("CA of clients", str(place.ca))
+        if not config.is_https:
+            self.stdout.write(
+                f"\nFor https, put into {config.source} and run ./install.sh again:\n"
+                f"  ui_url_protocol = https\n  ssl_cert = {place.certificate}\n  ssl_cert_key = {place.key}"
+            )
+            return
+        host = config.registry_host
+        self.stdout.write(
+            "\nOn each machine that runs Docker or Podman, put the CA beside its registry's name:\n"
+            f"  /etc/docker/certs.d/{host}/ca.crt\n  /etc/containers/certs.d/{host}/ca.crt"
+        )
