@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from audit.events import Operation, ResourceType
 from audit.models import AuditLog
 from harborsite.portal import scope
+from harborsite.portal.filters import DateFilter
 from harborsite.portal.pages import PortalAdmin, in_project
 from harborsite.portal.templatetags.portal import moment
 from projects.permissions import ROLE_ACTIONS
@@ -53,13 +54,32 @@ class TypeFilter(admin.SimpleListFilter):
         return queryset.filter(resource_type=self.value()) if self.value() else queryset
 
 
+class TimeFilter(DateFilter):
+    """When it was done."""
+
+    column = "op_time"
+
+
+class ResultFilter(admin.SimpleListFilter):
+    """Whether it was done, or refused."""
+
+    title = gettext_lazy("Result")
+    parameter_name = "result"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, _StrPromise | str]]:
+        return [("success", gettext_lazy("Success")), ("failure", gettext_lazy("Failure"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditLog]) -> QuerySet[AuditLog]:
+        return queryset.filter(successful=self.value() == "success") if self.value() else queryset
+
+
 @admin.register(AuditLog)
 class AuditLogAdmin(PortalAdmin[AuditLog]):
     """The Logs page and the Logs tab; nobody changes the past."""
 
     list_display = ("time", "who", "operation_name", "type_name", "resource_name", "outcome")
     list_display_links = None
-    list_filter = (OperationFilter, TypeFilter)
+    list_filter = (OperationFilter, TypeFilter, ResultFilter, TimeFilter)
     search_fields = ("username", "resource")
     ordering = ("-op_time", "-id")
     empty_text = gettext_lazy("Nothing has been recorded yet.")

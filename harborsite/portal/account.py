@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import AdminSite
 from django.contrib.auth import logout, update_session_auth_hash
 from django.contrib.auth.views import LoginView
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 
 from harborsite.errors import AppError
 from harborsite.portal import preferences
-from harborsite.portal.forms import OwnPasswordForm, ProfileForm, SignInForm
+from harborsite.portal.forms import OwnPasswordForm, ProfileForm, SignInForm, SignUpForm
 from harborsite.portal.scope import posted, signed_in
 from projects import params
 from projects.identity.signin import DEFAULT_PASSWORD
@@ -61,7 +61,9 @@ class SignInView(LoginView):
     next_page = "admin:index"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**admin.site.each_context(self.request), title=_("Sign in"), **kwargs)
+        frame = admin.site.each_context(self.request)
+        sign_up = accounts.sign_up_is_open()
+        return super().get_context_data(**frame, title=_("Sign in"), sign_up_is_open=sign_up, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)
@@ -71,6 +73,38 @@ class SignInView(LoginView):
             response = HttpResponseRedirect(reverse("admin:password_change"))
         preferences.take_along(response, user)
         return response
+
+
+@sensitive_post_parameters()
+def sign_up(request: HttpRequest) -> HttpResponse:
+    """Make an account for oneself, where visitors may; never an administrator's."""
+    if request.user.is_authenticated:
+        return HttpResponseRedirect(reverse("admin:index"))
+    if not accounts.sign_up_is_open():
+        raise Http404
+    form = SignUpForm(posted(request))
+    if form.is_valid():
+        new = form.cleaned_data
+        try:
+            accounts.create_user(
+                username=new["username"],
+                email=new["email"],
+                password=new["new_password"],
+                realname=new["realname"],
+                actor=new["username"],
+            )
+        except AppError as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, _("Your account has been created. Sign in with it."))
+            return HttpResponseRedirect(reverse("admin:login"))
+    context = {
+        "title": _("Sign up"),
+        "form": form,
+        "submit_label": _("Sign up"),
+        "cancel_url": reverse("admin:login"),
+    }
+    return render(request, "portal/form.html", {**admin.site.each_context(request), **context})
 
 
 @require_POST

@@ -57,6 +57,20 @@ class OwnPasswordForm(PasswordForm):
     )
 
 
+class SignUpForm(PasswordForm):
+    """An account that visitors make for themselves."""
+
+    field_order = ["username", "email", "realname", "new_password", "confirmation"]
+
+    username = forms.CharField(
+        label=_("User name"),
+        max_length=255,
+        widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "username"}),
+    )
+    email = forms.EmailField(label=_("E-mail"), max_length=255)
+    realname = forms.CharField(label=_("Full name"), max_length=20)
+
+
 class ProfileForm(forms.Form):
     """What a person says about themselves."""
 

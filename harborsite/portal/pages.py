@@ -128,6 +128,7 @@ class PortalAdmin(_ModelAdmin[M]):
         names: set[object] = set()
         for spec in self.list_filter:
             names |= {f"{spec}__exact", f"{spec}__isnull", getattr(spec, "parameter_name", None)}
+            names |= set(getattr(spec, "names", ()))
         return lookup in names
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -54,6 +54,7 @@ class PortalSite(AdminSite):
         urls: list[URLResolver | URLPattern] = [
             path("", self.public_view(self.home), name="index"),
             path("login/", account.SignInView.as_view(site=self), name="login"),
+            path("sign-up/", self.public_view(account.sign_up), name="sign_up"),
             path("logout/", csrf_protect(account.sign_out), name="logout"),
             path("language/", csrf_protect(preferences.choose_language), name="language"),
             path("theme/", csrf_protect(preferences.choose_theme), name="theme"),

@@ -14,7 +14,7 @@ from audit import services as audit
 from audit.events import Operation, ResourceType
 from harborsite.errors import BadRequest, Forbidden
 from harborsite.principal import Principal
-from projects import names
+from projects import names, params
 from projects.errors import LastAdministrator, UserExists, WeakPassword
 from projects.models import Member, User
 from projects.models.user import ADMIN_ID
@@ -62,6 +62,11 @@ def create_user(
             raise _exists(username, email) from None
         _record(actor, Operation.CREATE, user)
     return user
+
+
+def sign_up_is_open() -> bool:
+    """Whether visitors may make accounts: it is switched on, and passwords are kept in the database."""
+    return bool(params.get(params.SELF_REGISTRATION)) and params.get(params.AUTH_MODE) == "db_auth"
 
 
 def update_profile(*, user: User, email: str, realname: str, comment: str, actor: Principal | str) -> User:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -182,6 +183,29 @@ def test_the_log_of_all_projects_is_those_whose_log_one_may_read(
     assert "carol" in signed_in(alice).get("/logs/").content.decode()
     assert "Nothing has been recorded yet." in signed_in(carol).get("/logs/").content.decode()
     assert 'class="mono">carol' in signed_in(admin).get("/logs/").content.decode()
+
+
+def test_the_log_is_filtered_by_date_and_result(admin: User, library: Project, signed_in: SignedIn) -> None:
+    for day in (1, 2, 3):
+        when = datetime(2026, 5, day, 23, 30, tzinfo=UTC)
+        row = AuditLog(username="x", operation="pull", resource_type="artifact", resource=f"library/day-{day}")
+        row.op_time, row.successful = when, day != 3
+        row.save()
+    client = signed_in(admin)
+
+    def days(query: str) -> str:
+        page = client.get(f"/logs/{query}").content.decode()
+        return "".join(str(day) for day in (1, 2, 3) if f"library/day-{day}<" in page)
+
+    assert days("?from=2026-05-02") == "23"
+    assert days("?to=2026-05-02") == "12"
+    assert days("?from=2026-05-02&to=2026-05-02&operation=pull") == "2"
+    assert days("?result=failure") == "3"
+    assert days("?from=yesterday&to=9999-12-31") == "123"
+    kept = client.get("/logs/?from=2026-05-02&operation=pull&q=day").content.decode()
+    form = kept[kept.index('class="filter dates"') :]
+    assert '<input type="hidden" name="operation" value="pull">' in form
+    assert 'name="from" value="2026-05-02"' in form
 
 
 def test_counting_stops_where_nobody_pages_any_more(

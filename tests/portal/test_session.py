@@ -6,9 +6,11 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from projects import params
 from projects.identity.signin import DEFAULT_PASSWORD
 from projects.models import Project, User
 from projects.models.user import ADMIN_ID
+from projects.services.settings import change_settings
 from tests.factories import PASSWORD, make_robot, make_user
 from tests.portal.conftest import SignedIn
 from tests.portal.sample import make_repository
@@ -186,3 +188,31 @@ def test_an_idle_session_ends_and_a_page_that_polls_does_not_keep_it(
     assert client.get("/logs/", headers={"X-Background": "1"}).status_code == 200
     clock[0] += 20 * 60
     assert client.get("/logs/", headers={"X-Background": "1"}).status_code == 302
+
+
+def test_visitors_sign_up_where_that_is_allowed_and_never_as_administrators(admin: User, signed_in: SignedIn) -> None:
+    visitor = Client()
+    entered = {
+        "username": "dora",
+        "email": "dora@example.com",
+        "realname": "Dora",
+        "new_password": PASSWORD,
+        "confirmation": PASSWORD,
+        "sysadmin_flag": "on",
+    }
+    assert "/sign-up/" not in visitor.get("/login/").content.decode()
+    assert visitor.post("/sign-up/", entered).status_code == 404
+
+    change_settings(values={"self_registration": True}, actor=admin)
+    params.forget()
+    assert "/sign-up/" in visitor.get("/login/").content.decode()
+    weak = visitor.post("/sign-up/", {**entered, "new_password": "weak", "confirmation": "weak"})
+    taken = visitor.post("/sign-up/", {**entered, "username": "admin"})
+    for refused in (weak, taken):
+        assert refused.status_code == 200
+        assert "error" in refused.content.decode()
+    answer = visitor.post("/sign-up/", entered, follow=True)
+    assert "Your account has been created. Sign in with it." in answer.content.decode()
+    assert not User.objects.get(username="dora").sysadmin_flag
+    sign_in(visitor, "dora")
+    assert visitor.get("/sign-up/").status_code == 302
