@@ -233,6 +233,11 @@ class Config:
         """Where `prepare` keeps the token key, the root certificate and Django's secret key."""
         return self.data_volume / "secret"
 
+    @property
+    def ca_file(self) -> Path:
+        """The certificate of the authority that signed the server's, where Harbor keeps it too; it may be missing."""
+        return self.data_volume / "ca_download" / "ca.crt"
+
 
 # Keys of Harbor 1.2's file that mean nothing here: accepted, so that an operator's old file can be read.
 UNUSED_KEYS = frozenset(

@@ -14,7 +14,7 @@ from django.utils.functional import cached_property
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
-from harborsite.portal import account, banners, navigation, preferences, search
+from harborsite.portal import about, account, banners, navigation, preferences, search
 from harborsite.portal.pages import PortalAdmin
 
 View = Callable[..., HttpResponseBase]
@@ -61,6 +61,7 @@ class PortalSite(AdminSite):
             path("account/password/", self.admin_view(account.change_password), name="password_change"),
             path("account/preferences/", self.member_view(preferences.page), name="preferences"),
             path("account/", self.member_view(account.profile), name="profile"),
+            path("about/", self.public_view(about.page), name="about"),
             path("search/", self.public_view(search.results), name="search"),
         ]
         for page in self.portal_admins:

@@ -24,7 +24,7 @@ from projects.admin import sizes
 from projects.models import Project, Quota, User
 from projects.models.quota import UNLIMITED
 from projects.permissions import Rank, Role, can, highest_role
-from projects.services import lifecycle
+from projects.services import lifecycle, statistics
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -150,6 +150,7 @@ class ProjectAdmin(PortalAdmin[Project]):
             _("Projects"),
             add_url=reverse("admin:new_project") if may_create else None,
             add_label=_("New project"),
+            statistics=statistics.count(scope.visitor(request)),
             first_steps=first_steps() if scope.visitor(request).is_superuser else [],
             action_buttons=[("delete_chosen", _("Delete"))] if self.has_delete_permission(request) else [],
         )

@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from django.contrib import admin
@@ -84,7 +83,7 @@ class SystemInfoView(ApiView):
     def _for_insiders(self) -> dict[str, Any]:
         boot = config.current()
         return {
-            "has_ca_root": _ca_file().is_file(),
+            "has_ca_root": config.current().ca_file.is_file(),
             "project_creation_restriction": params.get(params.PROJECT_CREATION_RESTRICTION),
             "harbor_version": f"{HARBOR_VERSION}-harborsite.{__version__}",
             "external_url": boot.external_url,
@@ -103,7 +102,7 @@ class RootCertificateView(ApiView):
 
     def get(self, request: Request) -> FileResponse:
         try:
-            return FileResponse(_ca_file().open("rb"), as_attachment=True, filename="ca.crt")
+            return FileResponse(config.current().ca_file.open("rb"), as_attachment=True, filename="ca.crt")
         except OSError:
             raise NotFound("resource not found: there is no root certificate") from None
 
@@ -114,11 +113,6 @@ class VolumesView(ApiView):
     def get(self, request: Request) -> Response:
         usage = shutil.disk_usage(config.current().data_volume)
         return Response({"storage": [{"total": usage.total, "free": usage.free}]})
-
-
-def _ca_file() -> Path:
-    """Where Harbor keeps it, too."""
-    return config.current().data_volume / "ca_download" / "ca.crt"
 
 
 def _component(name: str, check: Callable[[], None]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from harborsite import config
 from harborsite.portal import scope
 from harborsite.portal.pages import ProjectPartAdmin
 from harborsite.portal.templatetags.portal import moment
@@ -67,7 +68,13 @@ class RepositoryAdmin(ProjectPartAdmin[Repository]):
         here = scope.current(request)
         lines = clientlines.push(f"{here.project.name}/NAME") if here.allows("repository:push") else []
         buttons = [("delete_chosen", _("Delete"))] if self.has_delete_permission(request) else []
-        return self.list_page(request, _("Repositories"), push_lines=lines, action_buttons=buttons)
+        return self.list_page(
+            request,
+            _("Repositories"),
+            push_lines=lines,
+            action_buttons=buttons,
+            certificate=config.current().ca_file.is_file(),
+        )
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Repository]) -> HttpResponse | None:

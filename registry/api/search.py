@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Sum
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,8 +12,7 @@ from harborsite.api import parameters
 from projects.api.base import ANYONE, ApiView
 from projects.api.projects import render as render_project
 from projects.api.projects import repository_counts, visible
-from projects.models import Project
-from projects.services import metadata
+from projects.services import metadata, statistics
 from registry.api.repositories import artifact_counts
 from registry.models import Blob, Repository
 
@@ -63,34 +62,21 @@ class StatisticsView(ApiView):
     actions = {"GET": ANYONE}
 
     def get(self, request: Request) -> Response:
+        found = statistics.count(self.who)
         everything = self.who.is_superuser
-        public = Project.objects.filter(public=True)
-        private = self._private()
-        shape = {
-            "public_project_count": public.count(),
-            "public_repo_count": _repositories(public),
-            "private_project_count": private.count(),
-            "private_repo_count": _repositories(private),
-            "total_project_count": 0,
-            "total_repo_count": 0,
-            "total_storage_consumption": 0,
-        }
-        if everything:
-            shape |= {
-                "total_project_count": shape["public_project_count"] + shape["private_project_count"],
-                "total_repo_count": shape["public_repo_count"] + shape["private_repo_count"],
-                "total_storage_consumption": Blob.objects.aggregate(total=Sum("size"))["total"] or 0,
+        return Response(
+            {
+                "public_project_count": found.public_projects,
+                "public_repo_count": found.public_repositories,
+                "private_project_count": found.private_projects,
+                "private_repo_count": found.private_repositories,
+                "total_project_count": found.projects if everything else 0,
+                "total_repo_count": found.repositories if everything else 0,
+                "total_storage_consumption": _stored() if everything else 0,
             }
-        return Response(shape)
-
-    def _private(self) -> QuerySet[Project]:
-        rows = Project.objects.filter(public=False)
-        return rows if self.who.is_superuser else rows.filter(pk__in=_footholds(self.who))
+        )
 
 
-def _footholds(who: Any) -> QuerySet[Any]:
-    return Project.objects.filter(who.footing() & Q(public=False)).values("pk")
-
-
-def _repositories(projects: QuerySet[Project]) -> int:
-    return Repository.objects.filter(project__in=projects.values("pk")).count()
+def _stored() -> int:
+    """Bytes on disk: every blob once."""
+    return Blob.objects.aggregate(total=Sum("size"))["total"] or 0

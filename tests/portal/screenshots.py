@@ -45,6 +45,7 @@ PAGES = {
     "event": "/events/#first",
     "search": "/search/?q=shop",
     "api": "/devcenter-api-2.0",
+    "about": "/about/",
     "profile": "/account/",
     "preferences": "/account/preferences/",
     "password": "/account/password/",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from django.test import Client
 
 from audit.models import AuditLog
+from harborsite import __version__, config
 from projects.models import Member, Project, User
 from projects.permissions import Role
 from registry.models import Repository, Tag
@@ -230,3 +232,39 @@ def test_the_search_finds_tags_and_digests_that_one_may_see(
         assert address not in signed_in(carol).get("/search/", {"q": text}).content.decode(), text
     assert address not in signed_in(alice).get("/search/", {"q": "other:1.0"}).content.decode()
     assert signed_in(alice).get("/search/", {"q": "a\0%_"}).status_code == 200
+
+
+def test_the_projects_page_counts_what_its_visitor_may_see(
+    alice: User, carol: User, library: Project, commons: Project, shelf: Repository, signed_in: SignedIn
+) -> None:
+    make_repository(commons, "tool")
+    make_repository(library, "second")
+    for who, projects, repositories in (
+        (alice, "1 public, 1 private", "1 public, 2 private"),
+        (carol, "1 public, 0 private", "1 public, 0 private"),
+        (None, "1 public, 0 private", "1 public, 0 private"),
+    ):
+        page = signed_in(who).get("/projects/").content.decode()
+        figures = page[page.index('class="figures"') : page.index("</dl>")]
+        shown = re.findall(r"\d+ public, \d+ private", figures)
+        assert shown == [projects, repositories]
+
+
+def test_the_version_is_for_people_with_an_account(alice: User, signed_in: SignedIn) -> None:
+    assert f"<dd>{__version__}</dd>" in signed_in(alice).get("/about/").content.decode()
+    visitor = signed_in(None).get("/about/").content.decode()
+    assert __version__ not in visitor
+    assert "Apache License" in visitor
+
+
+def test_the_registry_certificate_is_offered_where_there_is_one(
+    alice: User, library: Project, signed_in: SignedIn
+) -> None:
+    client, file = signed_in(alice), config.current().ca_file
+    assert "getcert" not in client.get("/projects/library/repositories/").content.decode()
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("-----BEGIN CERTIFICATE-----")
+    try:
+        assert "/api/v2.0/systeminfo/getcert" in client.get("/projects/library/repositories/").content.decode()
+    finally:
+        file.unlink()
