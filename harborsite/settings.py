@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "django_htmx",
     "django_q",
     "rest_framework",
@@ -122,6 +124,12 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 
 AUTHENTICATION_BACKENDS = ["projects.identity.backend.IdentityBackend"]
+# django-axes keeps the count for projects.identity.lockout, which alone asks it: Django's signals know the form only.
+AXES_ENABLED = AXES_ENABLE_ADMIN = False
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_COOLOFF_TIME = timedelta(minutes=5)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+SILENCED_SYSTEM_CHECKS = ["axes.W002", "axes.W003"]  # its middleware and backend are not used
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_NAME = "sid"
@@ -180,5 +188,6 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "django.request": {"level": "ERROR"},  # a client's 4xx is no event of ours
         "django-q": {"level": "WARNING"},
+        "axes": {"level": "ERROR"},  # what it would say is said by projects.identity.lockout, with names
     },
 }

@@ -39,7 +39,7 @@ def _keys() -> None:
 def _fast_and_clean(settings: Settings) -> Iterator[None]:
     """Passwords are hashed cheaply, and no test sees what the process remembers of another one."""
     from projects import params
-    from projects.identity import signin
+    from projects.identity import lockout, signin
     from registry.auth import tokens
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -47,7 +47,7 @@ def _fast_and_clean(settings: Settings) -> Iterator[None]:
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}  # nothing was collected
     params.forget()
     yield
-    for module in (params, signin, tokens):
+    for module in (params, signin, lockout, tokens):
         module.forget()
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_noop as _
 from harborsite.config import KEYS
 from harborsite.errors import Forbidden
 from projects import params
+from projects.identity import lockout
 from projects.identity.memory import Remembered
 from projects.identity.origin import is_loopback
 from projects.models import Robot, User
@@ -36,16 +37,21 @@ def sign_in(*, username: str, password: str, remote_addr: str) -> Account | None
     """The account that these credentials belong to, if it may be used now; None for anything else.
 
     Takes the same time for an unknown name as for a wrong password. A pair that was verified within the last minute
-    costs one query and no hashing. Raises DefaultPasswordRefused.
+    costs one query and no hashing, and is let in whatever others try under its name. Raises DefaultPasswordRefused, and
+    TooManyFailures where it was tried too often.
     """
     if not _is_plausible(username, password):
         return None
     pair = _remembered.digest(username, password)
     account = _recall(pair)
     if account is None:
+        failed_before = lockout.check(username=username, address=remote_addr)
         account = _verify(username, password)
         if account is None:
+            lockout.note_failure(username=username, address=remote_addr)
             return None
+        if failed_before:
+            lockout.note_success(username=username, address=remote_addr)
         _remembered.add(pair, (type(account), account.pk), _fingerprint(account))
     if _has_default_password(account, password) and not is_loopback(remote_addr):
         raise DefaultPasswordRefused
