@@ -12,7 +12,7 @@ VENDOR_TYPE = REPLICATION  # of executions; their vendor id is the policy's
 
 
 class Registry(models.Model):
-    """A registry elsewhere. `access_secret` is sealed, see `replication.sealing`; no answer ever holds it."""
+    """A registry elsewhere. `access_secret` is sealed, see `harborsite.sealing`; no answer ever holds it."""
 
     class Status(models.TextChoices):
         HEALTHY = "healthy", _("Healthy")

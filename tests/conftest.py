@@ -28,11 +28,14 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _keys() -> None:
-    """The token key and its certificate, as `prepare` makes them."""
-    from harborsite import config
+    """The token key with its certificate and the sealing key, as `prepare` makes them."""
+    from harborsite import config, sealing
     from registry.auth.keys import ensure_keys
 
     ensure_keys(config.current().secret_dir, make=True)
+    directory = config.current().secretkey_path
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / sealing.KEY_FILE).write_text("the key of these tests")
 
 
 @pytest.fixture(autouse=True)

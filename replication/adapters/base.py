@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 
 from harborsite.errors import BadRequest
 from harborsite.outbound import Reader
+from harborsite.sealing import unseal
 from registry.oci.digest import Digest
 from registry.oci.manifest import Descriptor
 from replication import namespaces
 from replication.filters import Candidate, Filters
 from replication.models import Registry
-from replication.sealing import unseal
 
 if TYPE_CHECKING:
     from replication.adapters.distribution import Distribution

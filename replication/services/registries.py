@@ -16,10 +16,10 @@ from audit.events import Operation, ResourceType
 from harborsite.errors import AppError, BadRequest
 from harborsite.outbound import Origin
 from harborsite.principal import Principal
+from harborsite.sealing import seal
 from replication.adapters.base import connect, kind_of
 from replication.errors import RegistryExists, RegistryInUse, RegistryUnhealthy
 from replication.models import Registry
-from replication.sealing import seal
 
 logger = logging.getLogger("replication")
 

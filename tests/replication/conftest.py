@@ -7,14 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from harborsite.config import current
 from harborsite.jobs import runner
 from harborsite.jobs.models import Execution
 from projects.models import Project
 from registry.oci.digest import Digest
 from registry.services import manifests, uploads
 from replication import flow
-from replication.sealing import KEY_FILE
 from tests.images import Manifest
 from tests.services import docker_registry
 from tests.test_outbound import LOOPBACK, allow
@@ -24,14 +22,6 @@ from tests.test_outbound import LOOPBACK, allow
 def distribution() -> Iterator[str]:
     with docker_registry() as host:
         yield host
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _sealing_key() -> None:
-    """The key that `prepare` makes."""
-    directory = current().secretkey_path
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / KEY_FILE).write_text("the key of these tests")
 
 
 @pytest.fixture

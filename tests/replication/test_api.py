@@ -10,9 +10,9 @@ from django.test import Client
 
 from audit.models import AuditLog
 from harborsite.jobs.models import Execution, Schedule, Status
+from harborsite.sealing import unseal
 from projects.models import Project, User
 from replication.models import Registry, ReplicationPolicy
-from replication.sealing import unseal
 from tests import images
 from tests.factories import ClientFor, error_code
 from tests.replication.conftest import carry_out, push_here

@@ -1,4 +1,4 @@
-"""Sealing the secrets of remote registries with the key at `secretkey_path`: a copy of the database tells none."""
+"""Sealing secrets that have to be read again with the key at `secretkey_path`: a copy of the database tells none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from harborsite.config import current
 
-logger = logging.getLogger("replication")
+logger = logging.getLogger("harborsite")
 
 KEY_FILE = "secretkey"  # made by `prepare`
 
@@ -22,13 +22,13 @@ def seal(secret: str) -> str:
 
 
 def unseal(sealed: str) -> str:
-    """What was sealed; empty if it was sealed with another key, so that the registry answers "wrong password"."""
+    """What was sealed; empty if it was sealed with another key, so that whoever is asked answers "wrong password"."""
     if not sealed:
         return ""
     try:
         return _box().decrypt(sealed.encode("ascii")).decode()
     except InvalidToken:
-        logger.exception("a registry's secret was sealed with another key; enter it again")
+        logger.exception("a secret was sealed with another key; enter it again")
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Secrets of remote registries: readable with this installation's key alone."""
+"""Secrets that have to be read again: with this installation's key alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from replication import sealing
+from harborsite import sealing
 
 
 @pytest.fixture
