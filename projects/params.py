@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from django.db import transaction
 
 from harborsite.config import current
+from harborsite.sealing import seal, unseal
 
 T = TypeVar("T", bool, int, str)
 _FRESH_SECONDS = 5.0
@@ -26,7 +27,7 @@ _MAX_TEXT = 16_384
 class Param(Generic[T]):
     """One setting: its key on the wire, its default (which also gives the type), and what it may be.
 
-    A secret is written and never shown.
+    A secret is kept sealed, and never shown.
     """
 
     key: str
@@ -135,8 +136,9 @@ _read_at = float("-inf")
 
 def get(param: Param[T]) -> T:
     """The value in force."""
-    value: T = _stored().get(param.key, param.default)
-    return value
+    stored = _stored()
+    value: T = stored.get(param.key, param.default)
+    return unseal(value) if param.secret and param.key in stored and isinstance(value, str) else value
 
 
 def update(values: Mapping[str, bool | int | str]) -> None:
@@ -145,7 +147,8 @@ def update(values: Mapping[str, bool | int | str]) -> None:
 
     with transaction.atomic():
         for key, value in values.items():
-            Setting.objects.update_or_create(key=key, defaults={"value": value})
+            kept = seal(value) if PARAMS[key].secret and isinstance(value, str) else value
+            Setting.objects.update_or_create(key=key, defaults={"value": kept})
         transaction.on_commit(forget)
 
 

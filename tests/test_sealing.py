@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from harborsite import sealing
+from projects import params
+from projects.models import Setting
 
 
 @pytest.fixture
@@ -34,3 +36,10 @@ def test_another_key_opens_nothing(key: Path) -> None:
     key.write_text("another key")
     sealing._box.cache_clear()
     assert sealing.unseal(sealed) == ""
+
+
+def test_settings_that_are_secrets_are_sealed_in_their_row(db: None) -> None:
+    params.update({"ldap_search_password": "Geheim"})
+    params.forget()
+    assert params.get(params.LDAP_SEARCH_PASSWORD) == "Geheim"
+    assert "Geheim" not in Setting.objects.get(key="ldap_search_password").value
