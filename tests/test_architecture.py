@@ -276,9 +276,8 @@ WITHOUT_A_PAGE: dict[str, str] = {
     "replication.ReplicationPolicy": "administered by the REST API",
     "jobs.Task": "on the page of its execution",
     "jobs.TaskLog": "the log of a task",
-    "jobs.Schedule": "behind the pages of what is scheduled",
-    "jobs.PausedQueue": "a switch of the job engine",
-    "jobs.Worker": "a heartbeat",
+    "jobs.PausedQueue": "a switch on the page of the job service",
+    "jobs.Worker": "on the page of the job service",
 }
 
 

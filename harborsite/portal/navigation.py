@@ -48,6 +48,7 @@ ADMINISTRATION = (
     ("robots", _("Robot accounts")),
     ("labels", _("Labels")),
     ("quotas", _("Project quotas")),
+    ("job_queues", _("Job service")),
     ("events", _("Event log")),
     ("settings", _("System settings")),
 )

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from django.db.models import Count, Min
 from django.http import HttpResponse
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,9 +16,8 @@ from harborsite.api.paging import paged
 from harborsite.api.query import Column, to_number, to_time
 from harborsite.api.wire import ZERO_TIME, stamp
 from harborsite.errors import BadRequest, NotFound, Unprocessable
-from harborsite.jobs import engine, schedules
-from harborsite.jobs.kinds import KINDS, SCHEDULER
-from harborsite.jobs.models import FINAL, Execution, PausedQueue, Schedule, Status, Task, Worker
+from harborsite.jobs import dashboard, engine, schedules
+from harborsite.jobs.models import Execution, Schedule, Status, Task, Worker
 from projects.api.base import SIGNED_IN, ApiView, created
 
 TYPES = ("Hourly", "Daily", "Weekly", "Custom", "Manual", "None", "Schedule")
@@ -180,21 +177,19 @@ class PoolsView(ApiView):
     actions = {"GET": "jobservice-monitor:list"}
 
     def get(self, request: Request) -> Response:
-        pools: dict[str, dict[str, Any]] = {}
-        for worker in Worker.objects.order_by("host", "start_time"):
-            pool = pools.setdefault(
-                worker.host,
+        return Response(
+            [
                 {
-                    "worker_pool_id": worker.host,
-                    "host": worker.host,
-                    "pid": worker.pid,
-                    "start_at": stamp(worker.start_time),
-                    "concurrency": 0,
-                },
-            )
-            pool["concurrency"] += 1
-            pool["heartbeat_at"] = stamp(worker.heartbeat)
-        return Response(list(pools.values()))
+                    "worker_pool_id": pool.host,
+                    "host": pool.host,
+                    "pid": pool.pid,
+                    "start_at": stamp(pool.start_time),
+                    "concurrency": len(pool.workers),
+                    "heartbeat_at": stamp(pool.heartbeat),
+                }
+                for pool in dashboard.pools()
+            ]
+        )
 
 
 class WorkersView(ApiView):
@@ -202,7 +197,7 @@ class WorkersView(ApiView):
 
     def get(self, request: Request, pool_id: str) -> Response:
         rows = Worker.objects.all() if pool_id == ALL else Worker.objects.filter(host=pool_id)
-        busy = {task.worker: task for task in Task.objects.filter(status=Status.RUNNING)}
+        busy = dashboard.work()
         return Response([self._render(worker, busy.get(worker.name)) for worker in rows])
 
     def _render(self, worker: Worker, task: Task | None) -> dict[str, Any]:
@@ -221,19 +216,10 @@ class QueuesView(ApiView):
     actions = {"GET": "jobservice-monitor:list"}
 
     def get(self, request: Request) -> Response:
-        waiting = Task.objects.filter(status=Status.PENDING).order_by().values("vendor_type")
-        counts = {row["vendor_type"]: row for row in waiting.annotate(count=Count("pk"), since=Min("creation_time"))}
-        paused = set(PausedQueue.objects.values_list("vendor_type", flat=True))
-        now = timezone.now()
         return Response(
             [
-                {
-                    "job_type": kind,
-                    "count": counts[kind]["count"] if kind in counts else 0,
-                    "latency": int((now - counts[kind]["since"]).total_seconds()) if kind in counts else 0,
-                    "paused": kind in paused,
-                }
-                for kind in sorted({*KINDS, SCHEDULER})
+                {"job_type": queue.kind, "count": queue.count, "latency": queue.latency, "paused": queue.paused}
+                for queue in dashboard.queues()
             ]
         )
 
@@ -242,21 +228,15 @@ class QueueView(ApiView):
     """Let a kind of jobs wait, go on, or give up what waits; a kind that is not known has nothing to do."""
 
     actions = {"PUT": "jobservice-monitor:stop"}
-    choices = ("stop", "pause", "resume")
+    choices = (dashboard.STOP, dashboard.PAUSE, dashboard.RESUME)
 
     def put(self, request: Request, job_type: str) -> Response:
         action = body.read(request, ActionRequest).action
         if action not in self.choices:
             raise Unprocessable(f"action in body should be one of [{' '.join(self.choices)}]")
-        known = {*KINDS, SCHEDULER}
+        known = set(dashboard.QUEUES)
         for kind in known if job_type.lower() == ALL else known & {job_type.upper()}:
-            if action == "pause":
-                engine.pause(vendor_type=kind)
-            elif action == "resume":
-                engine.resume(vendor_type=kind)
-            else:
-                for task in Task.objects.filter(vendor_type=kind, status=Status.PENDING):
-                    engine.stop_task(task=task)
+            dashboard.steer(kind=kind, action=action)
         return Response()
 
 
@@ -266,11 +246,10 @@ class JobView(ApiView):
     actions = {"PUT": "jobservice-monitor:stop"}
 
     def put(self, request: Request, job_id: str) -> Response:
-        rows = Task.objects.exclude(status__in=FINAL)
+        rows = dashboard.unfinished()
         if job_id.lower() != ALL:
             rows = rows.filter(pk=job_id) if job_id.isascii() and job_id.isdigit() and len(job_id) < 19 else rows.none()
-        for task in rows:
-            engine.stop_task(task=task)
+        dashboard.stop_tasks(rows)
         return Response()
 
 
@@ -305,4 +284,4 @@ class SchedulesPausedView(ApiView):
     def get(self, request: Request, job_type: str) -> Response:
         if job_type != ALL:
             raise BadRequest("job_type can only be 'all'")
-        return Response({"paused": PausedQueue.objects.filter(vendor_type=SCHEDULER).exists()})
+        return Response({"paused": dashboard.schedules_are_paused()})

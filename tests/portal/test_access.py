@@ -139,6 +139,12 @@ def test_deleting_skips_projects_that_one_does_not_administer(
         "/quotas/",
         "/quotas/default/",
         "/settings/",
+        "/events/",
+        "/job-service/",
+        "/job-service/schedules/",
+        "/job-service/workers/",
+        "/job-service/stop-waiting/",
+        "/job-service/stop-running/",
     ],
 )
 def test_administration_is_for_administrators(address: str, admin: User, alice: User, signed_in: SignedIn) -> None:

@@ -35,10 +35,38 @@ def test_a_running_job_is_polled_and_stopped(admin: User, signed_in: SignedIn) -
     client = signed_in(admin)
     for address in ("/events/", f"/events/{run.pk}/"):
         assert 'hx-trigger="every' in client.get(address).content.decode()
-    client.post("/events/", {"action": "stop_chosen", "_selected_action": [run.pk], "index": "0"})
+    chosen = {"action": "stop_chosen", "_selected_action": [run.pk], "index": "0"}
+    assert "Stop executions?" in client.post("/events/", chosen).content.decode()
+    assert not Task.objects.get(execution=run).stop_requested
+    client.post("/events/", {**chosen, "confirmed": "yes"})
     assert Task.objects.get(execution=run).stop_requested
     done = make_execution()
     assert 'hx-trigger="every' not in client.get(f"/events/{done.pk}/").content.decode()
+
+
+def test_one_execution_is_stopped_from_its_page(admin: User, alice: User, signed_in: SignedIn) -> None:
+    run = make_execution(Status.RUNNING)
+    client, page = signed_in(admin), f"/events/{run.pk}/"
+    assert 'href="stop/"' in client.get(page).content.decode()
+    assert signed_in(alice).post(f"{page}stop/").status_code == 403
+    assert "Stop this execution?" in client.get(f"{page}stop/").content.decode()
+    assert not Task.objects.get(execution=run).stop_requested
+    assert client.post(f"{page}stop/").headers["Location"] == page
+    assert Task.objects.get(execution=run).stop_requested
+    assert 'href="stop/"' not in client.get(f"/events/{make_execution().pk}/").content.decode()
+
+
+def test_a_failed_task_is_tried_again_and_one_that_succeeded_is_not(admin: User, signed_in: SignedIn) -> None:
+    client = signed_in(admin)
+    for status, expected in ((Status.ERROR, Status.PENDING), (Status.SUCCESS, Status.SUCCESS)):
+        run = make_execution(status)
+        chosen = {"action": "retry_chosen", "_selected_action": [run.tasks.get().pk], "index": "0"}
+        answer = client.post(f"/events/{run.pk}/", chosen, follow=True).content.decode()
+        assert run.tasks.get().status == expected
+        assert ("Only a task that failed or was stopped can be retried." in answer) == (status == Status.SUCCESS)
+    other = make_execution(Status.ERROR)
+    client.post(f"/events/{run.pk}/", {**chosen, "_selected_action": [other.tasks.get().pk]})
+    assert other.tasks.get().status == Status.ERROR
 
 
 def test_the_first_steps_are_shown_until_there_is_an_image(
