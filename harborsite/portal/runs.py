@@ -130,7 +130,7 @@ class TaskStatusFilter(_StatusFilter):
 class RunList(PortalAdmin[Execution]):
     """The list of executions."""
 
-    list_display: Sequence[str] = ("run", "status_shown", "trigger_shown", "started", "took", "success", "total")
+    list_display: tuple[str, ...] = ("run", "status_shown", "trigger_shown", "started", "took", "success", "total")
     list_filter = (StatusFilter,)
     ordering = ("-start_time", "-id")
     actions = ("stop_chosen",)
@@ -205,7 +205,7 @@ class RunList(PortalAdmin[Execution]):
 class TaskList(PortalAdmin[Task]):
     """The tasks of one execution, below what there is to say about the execution itself."""
 
-    list_display: Sequence[str] = ("task", "status_shown", "progress", "started", "took", "log")
+    list_display: tuple[str, ...] = ("task", "status_shown", "progress", "started", "took", "log")
     list_display_links = None
     list_filter = (TaskStatusFilter,)
     ordering = ("-start_time", "-id")

@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from audit.events import Operation, ResourceType
 from audit.services import record
-from harborsite.jobs.kinds import SYSTEM_ARTIFACT_CLEANUP
-from harborsite.jobs.models import FINAL, Execution, Status, Task, TaskLog, Trigger
+from harborsite.jobs import schedules
+from harborsite.jobs.kinds import GARBAGE_COLLECTION, RETENTION, SYSTEM_ARTIFACT_CLEANUP
+from harborsite.jobs.models import FINAL, Execution, Status, Task, TaskLog, Trigger, Worker
 from projects.models import Project, User
 from projects.models.user import ADMIN_ID
 from projects.permissions import Role
@@ -128,6 +129,20 @@ def make_execution(status: Status = Status.SUCCESS) -> Execution:
     return run
 
 
+def make_jobs() -> None:
+    """Two workers, one of them busy, a schedule, and what waits."""
+    now = timezone.now()
+    for number in (1, 2):
+        name = f"registry:{4100 + number}"
+        Worker.objects.create(name=name, host="registry", pid=4100 + number, start_time=now, heartbeat=now)
+    schedules.put(vendor_type=GARBAGE_COLLECTION, cron_type="Daily", expression="0 0 3 * * *")
+    busy = make_execution(Status.RUNNING).tasks.get()
+    Task.objects.filter(pk=busy.pk).update(worker="registry:4101", done=1)
+    for kind in (RETENTION, GARBAGE_COLLECTION, GARBAGE_COLLECTION):
+        run = Execution.objects.create(vendor_type=kind, trigger=Trigger.SCHEDULE, launched=True, start_time=now)
+        Task.objects.create(execution=run, vendor_type=kind)
+
+
 def make_registry() -> User:
     """Everything; returns the administrator."""
     admin = make_user("admin", pk=ADMIN_ID, sysadmin_flag=True, realname="Administrator")
@@ -146,6 +161,7 @@ def make_registry() -> User:
     make_index(make_repository(library, "alpine", pull_count=93_120), "3.22", "3", "latest")
     _fill_shop(shop, people)
     make_execution()
+    make_jobs()
     for days, project in enumerate(Project.objects.order_by("-pk")):
         made = timezone.now() - timedelta(days=17 * days + 2, hours=5 * days)
         Project.objects.filter(pk=project.pk).update(creation_time=made)
