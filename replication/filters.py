@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from harborsite.errors import BadRequest
-from registry.policies import doublestar
+from registry.oci import doublestar
 
 NAME, TAG, LABEL, RESOURCE = "name", "tag", "label", "resource"
 MATCHES, EXCLUDES = "matches", "excludes"

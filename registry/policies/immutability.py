@@ -18,7 +18,7 @@ from harborsite.errors import BadRequest, Conflict, PreconditionFailed
 from harborsite.principal import Principal
 from projects.models import Project
 from registry.models import ImmutableRule, Repository, Tag
-from registry.policies import doublestar
+from registry.oci import doublestar
 
 MAX_RULES = 15
 TAG_DECORATIONS, REPOSITORY_DECORATIONS = frozenset({"matches", "excludes"}), frozenset({"repoMatches", "repoExcludes"})

@@ -26,7 +26,7 @@ from harborsite.jobs.models import Execution, Trigger
 from harborsite.principal import Principal
 from projects.models import Project, ProjectMetadata
 from registry.models import Artifact, Repository, RetentionPolicy, Tag
-from registry.policies import doublestar
+from registry.oci import doublestar
 from registry.policies.immutability import REPOSITORY_DECORATIONS, TAG_DECORATIONS, Rules, checked_selectors
 
 MAX_RULES = 15

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rest_framework.request import Request
@@ -55,27 +55,30 @@ class NewRegistry:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryUpdate:
-    name: str | None = None
-    description: str | None = None
+class Partial:
+    """What may be given or left out where a registry is changed or tried."""
+
     url: str | None = None
     credential_type: str | None = None
     access_key: str | None = None
     access_secret: str | None = None
     insecure: bool | None = None
     ca_certificate: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryPing:
+class RegistryUpdate(Partial):
+    name: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryPing(Partial):
     id: int | None = None
     type: str | None = None
-    url: str | None = None
-    credential_type: str | None = None
-    access_key: str | None = None
-    access_secret: str | None = None
-    insecure: bool | None = None
-    ca_certificate: str | None = None
 
 
 def render(registry: Registry) -> dict[str, Any]:
@@ -176,24 +179,15 @@ class RegistryPingView(ApiView):
     def post(self, request: Request) -> Response:
         """With an id the stored address is asked, whatever else is given; credentials may be other ones."""
         asked = body.read(request, RegistryPing)
+        given = asked.given()
         if asked.id is not None:
-            names = ("credential_type", "access_key", "access_secret")
-            changes = {name: value for name in names if (value := getattr(asked, name)) is not None}
+            names = {"credential_type", "access_key", "access_secret"}
+            changes = {name: value for name, value in given.items() if name in names}
             registries.ping_stored(registry=find(asked.id), changes=changes)
             return Response()
         if not asked.type or not asked.url:
             raise BadRequest("type or url cannot be empty")
-        description = registries.Description(
-            name="",
-            type=asked.type,
-            url=asked.url,
-            credential_type=asked.credential_type or "",
-            access_key=asked.access_key or "",
-            access_secret=asked.access_secret or "",
-            insecure=bool(asked.insecure),
-            ca_certificate=asked.ca_certificate or "",
-        )
-        registries.ping(description=description)
+        registries.ping(description=registries.Description(name="", **given))
         return Response()
 
 
@@ -204,8 +198,7 @@ class RegistryView(ApiView):
         return Response(render(find(id)) if id else render_local())
 
     def put(self, request: Request, id: int) -> Response:
-        registry, asked = find(id), body.read(request, RegistryUpdate)
-        changes = {name: value for name in asked.__slots__ if (value := getattr(asked, name)) is not None}
+        registry, changes = find(id), body.read(request, RegistryUpdate).given()
         if changes.get("access_secret") == HIDDEN:
             del changes["access_secret"]  # what a client had read here
         registries.update_registry(registry=registry, changes=changes, actor=self.who)

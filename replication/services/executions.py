@@ -1,4 +1,4 @@
-"""Starting and stopping the executions of a policy."""
+"""Starting and stopping the executions of a policy, and trying one of their tasks again."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from django.utils.translation import gettext as _
 
 from harborsite.jobs import engine
-from harborsite.jobs.models import Execution, Trigger
+from harborsite.jobs.models import Execution, Task, Trigger
 from replication.errors import PolicyDisabled
 from replication.models import VENDOR_TYPE, ReplicationPolicy
+from replication.services.planning import policy_of
 
 
 def start(
     *, policy: ReplicationPolicy, trigger: Trigger = Trigger.MANUAL, event: Mapping[str, object] | None = None
 ) -> Execution:
     """Begin an execution of an enabled policy; `event` narrows it to what has just happened."""
-    if not policy.enabled:
-        raise PolicyDisabled(_("the policy {id} is disabled").format(id=policy.pk))
+    _require_enabled(policy)
     return engine.start(
         vendor_type=VENDOR_TYPE,
         vendor_id=policy.pk,
@@ -28,3 +28,14 @@ def start(
 
 def stop(*, execution: Execution) -> None:
     engine.stop(execution=execution)
+
+
+def retry_task(*, task: Task) -> None:
+    """Copy one repository again whose task failed or was stopped; what the target has by now is not sent again."""
+    _require_enabled(policy_of(task.execution))
+    engine.retry(task=task)
+
+
+def _require_enabled(policy: ReplicationPolicy) -> None:
+    if not policy.enabled:
+        raise PolicyDisabled(_("the policy {id} is disabled").format(id=policy.pk))

@@ -22,7 +22,7 @@ from harborsite.outbound import addresses
 from projects.models import Project, User, WebhookPolicy
 from projects.webhooks import events
 from registry.models import Artifact, RetentionPolicy, Tag
-from registry.policies import doublestar
+from registry.oci import doublestar
 from tests import images
 from tests.api.calls import delete, get, made, names, patch, post, put
 from tests.factories import client_for, error_code, make_project, push

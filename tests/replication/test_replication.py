@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from harborsite.errors import PreconditionFailed
+from harborsite.jobs import runner
 from harborsite.jobs.models import Execution, Status
 from projects.models import Project, User
 from registry.models import Artifact, Repository, Tag
@@ -16,6 +18,7 @@ from registry.oci.digest import Digest
 from registry.services import deletes, tags
 from replication.adapters.base import Options, connect
 from replication.adapters.distribution import Distribution
+from replication.errors import PolicyDisabled
 from replication.models import Registry, ReplicationPolicy
 from replication.services import executions, planning, policies
 from tests import images
@@ -227,6 +230,30 @@ def test_a_registry_that_is_away_is_tried_again_and_said_to_be(
     assert task.not_before is not None
     assert "cannot be reached" in task.status_message
     assert "trying again" in log_of(execution)
+
+
+def test_one_task_is_retried_alone(admin: User, library: Project, registry: Registry, remote: Distribution) -> None:
+    for name in ("a", "b"):
+        push_here(library, f"library/retried/{name}", ("v1",), images.image(f"retried {name}"))
+    rule = policy(admin, registry, filters=by_name("library/retried/*"))
+    execution = executions.start(policy=rule)
+    runner.launch(execution.pk)
+    first, second = execution.tasks.order_by("pk")
+    runner.run(first.pk)
+    executions.stop(execution=execution)
+    execution.refresh_from_db()
+    assert execution.status == Status.STOPPED
+    second.refresh_from_db()
+    executions.retry_task(task=second)
+    runner.run(second.pk)
+    execution.refresh_from_db()
+    assert (execution.status, [task.run_count for task in execution.tasks.order_by("pk")]) == (Status.SUCCESS, [1, 1])
+    assert remote.tags("library/retried/b") == {"v1"}
+    with pytest.raises(PreconditionFailed, match="failed or was stopped"):
+        executions.retry_task(task=first)
+    ReplicationPolicy.objects.update(enabled=False)
+    with pytest.raises(PolicyDisabled):
+        executions.retry_task(task=second)
 
 
 def test_content_that_is_not_what_its_digest_says_is_refused(
