@@ -317,6 +317,12 @@ def _typed(spec: Field[Any], text: str, where: str) -> Any:
         raise ConfigError(f"{where}: {spec.name}: {shown} is not usable: {error}") from None
 
 
+def language_of_shell(environ: Mapping[str, str] = os.environ) -> str:
+    """Of the two languages that we speak, the one that the locale of the caller's shell asks for."""
+    named = (environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return "zh-hans" if next(filter(None, named), "").startswith("zh") else "en"
+
+
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Read and check `path`; raises ConfigError. Relative paths are relative to the file."""
     found = _read(path)

@@ -12,7 +12,7 @@ from harborsite.setup import SetupError, demo
 from projects.models import Member, Project, Quota, Robot, User
 from projects.services import quotas
 from registry.models import Artifact, ArtifactChild, Blob, BlobLink, Repository, Tag
-from registry.oci.media_types import OCI_INDEX
+from registry.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from registry.services import gc
 from tests.factories import bearer_client, client_for, token_for
 
@@ -44,7 +44,7 @@ def test_every_kind_of_image_can_be_pulled_with_its_blobs(seeded: list[str], adm
     index = client.get(f"/v2/{name}/manifests/v1.9.0", headers={"Accept": OCI_INDEX})
     assert index.status_code == 200, index.content
     for child in index.json()["manifests"]:
-        image = client.get(f"/v2/{name}/manifests/{child['digest']}")
+        image = client.get(f"/v2/{name}/manifests/{child['digest']}", headers={"Accept": OCI_MANIFEST})
         assert image.status_code == 200
         for blob in [image.json()["config"], *image.json()["layers"]]:
             answer = client.get(f"/v2/{name}/blobs/{blob['digest']}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
+from harborsite.config import language_of_shell
 from harborsite.errors import AppError
 from harborsite.setup import SetupError
 
@@ -37,9 +37,3 @@ class OperatorCommand(BaseCommand):
                 raise CommandError(str(error)) from error
             self.stderr.write(f"error: {error}")
             sys.exit(1)
-
-
-def language_of_shell() -> str:
-    """Of the two that we speak, the one that the locale of the caller's shell asks for."""
-    named = (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return "zh-hans" if next(filter(None, named), "").startswith("zh") else "en"
