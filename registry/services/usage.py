@@ -1,0 +1,114 @@
+"""What is stored on whose account: bytes that go with something, bytes that others hold as well, and garbage.
+
+A blob counts once, however often it is held. Manifests are rows of the database and are not counted here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+
+from registry.models import ArtifactReference, Blob, BlobLink, Repository
+from registry.services import blobs
+from registry.services.kinship import Kinship
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Bytes of the distinct blobs that a project or a repository holds, in three parts.
+
+    `unique` is needed by its artifacts and held by nobody else, `shared` is needed by them and held by others too,
+    `reclaimable` is needed by no artifact of any holder: garbage collection frees it once the grace is over.
+    """
+
+    unique: int = 0
+    shared: int = 0
+    reclaimable: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.unique + self.shared + self.reclaimable
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What an artifact needs with all that goes with it: `exclusive` is freed if it alone goes, `shared` is not."""
+
+    exclusive: int = 0
+    shared: int = 0
+
+
+def of_project(project_id: int) -> Usage:
+    """One query; it takes as long as there are references in the project (a million in a second or two)."""
+    return _usage(
+        held=BlobLink.objects.filter(project=project_id),
+        needed=ArtifactReference.objects.filter(artifact__repository__project=project_id),
+        elsewhere=BlobLink.objects.filter(blob=OuterRef("pk")).exclude(project=project_id),
+    )
+
+
+def of_repository(repository: Repository) -> Usage:
+    """The same for a repository; others are all other repositories, of the same project too."""
+    return _usage(
+        held=BlobLink.objects.filter(repository_name=repository.name),
+        needed=ArtifactReference.objects.filter(artifact__repository=repository),
+        elsewhere=BlobLink.objects.filter(blob=OuterRef("pk")).exclude(repository_name=repository.name),
+    )
+
+
+def _usage(*, held: QuerySet[BlobLink], needed: QuerySet[ArtifactReference], elsewhere: QuerySet[BlobLink]) -> Usage:
+    # The digests that are needed are gathered once: to look for each blob's references one by one would go through
+    # all references to an empty layer, which every repository has, as many times as there are repositories.
+    is_needed, is_elsewhere = Q(digest__in=needed.values("digest")), Exists(elsewhere)
+    in_another_place = ArtifactReference.objects.filter(
+        digest=OuterRef(OuterRef("digest")), artifact__repository__name=OuterRef("repository_name")
+    )
+    needed_by_a_holder = Exists(BlobLink.objects.filter(Exists(in_another_place), blob=OuterRef("pk")))
+    sums = Blob.objects.filter(pk__in=held.values("blob")).aggregate(
+        unique=Sum("size", filter=is_needed & ~Q(is_elsewhere)),
+        shared=Sum("size", filter=is_needed & Q(is_elsewhere)),
+        reclaimable=Sum("size", filter=~is_needed & ~Q(needed_by_a_holder)),
+    )
+    return Usage(**{name: size or 0 for name, size in sums.items()})
+
+
+def of_artifacts(repository_id: int, keys: Collection[int]) -> Mapping[int, Footprint]:
+    """Footprints of artifacts of one repository, by their primary keys.
+
+    What goes with an artifact: its accessories, and of an index the parts that have no tag and are in no other index.
+    """
+    kin = Kinship.around(repository_id, keys)
+    groups = {key: kin.closure(key) for key in keys if key in kin.digests}
+    needs: dict[int, list[str]] = defaultdict(list)
+    for some in blobs.chunks({pk for group in groups.values() for pk in group}):
+        for pk, digest in ArtifactReference.objects.filter(artifact__in=some).values_list("artifact_id", "digest"):
+            needs[pk].append(digest)
+    digests = {digest for each in needs.values() for digest in each}
+    sizes, needed_by = _sizes(digests), _needed_by(digests)
+    return {key: _footprint([needs[pk] for pk in group], sizes, needed_by) for key, group in groups.items()}
+
+
+def _footprint(needs: Iterable[list[str]], sizes: Mapping[str, int], needed_by: Mapping[str, int]) -> Footprint:
+    inside = Counter(digest for each in needs for digest in each)
+    exclusive = sum(sizes.get(digest, 0) for digest, count in inside.items() if needed_by[digest] == count)
+    return Footprint(exclusive, sum(sizes.get(digest, 0) for digest in inside) - exclusive)
+
+
+def _sizes(digests: Collection[str]) -> dict[str, int]:
+    """Of those that are here: a manifest may name what has not arrived."""
+    found: dict[str, int] = {}
+    for some in blobs.chunks(digests):
+        found.update(Blob.objects.filter(digest__in=some).values_list("digest", "size"))
+    return found
+
+
+def _needed_by(digests: Collection[str]) -> dict[str, int]:
+    """How many artifacts, anywhere, need each."""
+    found: dict[str, int] = {}
+    for some in blobs.chunks(digests):
+        rows = ArtifactReference.objects.filter(digest__in=some).order_by()
+        found.update(rows.values_list("digest").annotate(Count("pk")))
+    return found
