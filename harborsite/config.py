@@ -8,118 +8,26 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+
+from harborsite import configvalues as to
+from harborsite import directories
+from harborsite.configvalues import Database, _, key
+from harborsite.directories import Directory
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TEMPLATE = BASE_DIR / "harbor.cfg.tmpl"
-_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?")
 
 
 class ConfigError(Exception):
     """The configuration cannot be used; the message names the key, the file with its line, and the remedy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Database:
-    """Where the rows are: SQLite below the data volume, or a MySQL/MariaDB server."""
-
-    engine: str
-    name: str = ""
-    user: str = ""
-    host: str = ""
-    port: int = 3306
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _required(value: str) -> str:
-    if not value:
-        raise ValueError("must not be empty")
-    return value
-
-
-def _hostname(value: str) -> str:
-    if not _HOSTNAME.fullmatch(value):
-        raise ValueError("must be a host name or an address, without a scheme, port or path")
-    return value
-
-
-def _switch(value: str) -> bool:
-    """`on`/`off` and `true`/`false`: Harbor 1.2's file uses both."""
-    choices = {"on": True, "true": True, "off": False, "false": False}
-    if value.lower() not in choices:
-        raise ValueError("must be on or off (true or false)")
-    return choices[value.lower()]
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        if not re.fullmatch(r"-?\d{1,18}", value) or not low <= int(value) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(value)
-
-    return parse
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in choices:
-            raise ValueError("must be one of " + ", ".join(choices))
-        return value
-
-    return parse
-
-
-def _database(value: str) -> Database:
-    if value == "sqlite":
-        return Database("sqlite")
-    parts = urlsplit(value)
-    name = parts.path.removeprefix("/")
-    if parts.scheme != "mysql" or not parts.hostname or not parts.username or not re.fullmatch(r"\w+", name):
-        raise ValueError("must be sqlite or mysql://user@host:port/name")
-    if parts.password is not None:
-        raise ValueError("must not hold the password: put it into db_password")
-    return Database("mysql", name, unquote(parts.username), parts.hostname, parts.port or 3306)
-
-
-def _storage(value: str) -> str:
-    if value != "filesystem":
-        raise ValueError("must be filesystem")
-    return value
-
-
-def _networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    return tuple(ipaddress.ip_network(part) for part in value.replace(",", " ").split())
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in schemes or not parts.hostname):
-            raise ValueError("must be a URL with scheme " + " or ".join(schemes))
-        return value
-
-    return parse
-
-
-def _(message: str) -> str:
-    """Marks a text for the catalogue; translated where it is shown, as there is no Django here."""
-    return message
-
-
-_PORT = _integer(1, 65535)
-
-
-def _key(default: Any, parse: Callable[[str], Any], help_text: str) -> Any:
-    return field(default=default, metadata={"parse": parse, "help": help_text})
+_PORT = to.integer(1, 65535)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,74 +36,75 @@ class Config:
 
     source: Path  # the file that was read
     places: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)  # where keys were set
-    hostname: str = _key("localhost", _hostname, _("Name or address under which clients reach the server."))
-    ui_url_protocol: str = _key(
-        "http", _one_of("http", "https"), _("http or https: how the portal and the registry are reached.")
+    hostname: str = key("localhost", to.hostname, _("Name or address under which clients reach the server."))
+    ui_url_protocol: str = key(
+        "http", to.one_of("http", "https"), _("http or https: how the portal and the registry are reached.")
     )
-    http_port: int = _key(
-        8080, _integer(0, 65535), _("Port with http. With https it sends clients on to https_port; 0 opens none then.")
+    http_port: int = key(
+        8080,
+        to.integer(0, 65535),
+        _("Port with http. With https it sends clients on to https_port; 0 opens none then."),
     )
-    https_port: int = _key(8443, _PORT, _("Port with https."))
-    bind: str = _key("", _text, _("Address to listen on; empty means all."))
-    data_volume: Path = _key(
-        Path("data"), Path, _("Directory of everything that is kept: database, blobs, keys, logs.")
-    )
-    harbor_admin_password: str = _key(
+    https_port: int = key(8443, _PORT, _("Port with https."))
+    bind: str = key("", to.text, _("Address to listen on; empty means all."))
+    data_volume: Path = key(Path("data"), Path, _("Directory of everything that is kept: database, blobs, keys, logs."))
+    harbor_admin_password: str = key(
         "Harbor12345",
-        _required,
+        to.required,
         _("First password of the administrator. It works from this machine alone until it has been changed."),
     )
-    db_password: str = _key("", _text, _("Password of the MySQL/MariaDB user."))
-    max_job_workers: int = _key(3, _integer(1, 64), _("How many jobs run at the same time."))
-    customize_crt: bool = _key(
+    db_password: str = key("", to.text, _("Password of the MySQL/MariaDB user."))
+    max_job_workers: int = key(3, to.integer(1, 64), _("How many jobs run at the same time."))
+    customize_crt: bool = key(
         True,
-        _switch,
+        to.switch,
         _(
             "Whether prepare makes the key and certificate that sign tokens. "
             "If off, put private_key.pem and root.crt into data_volume/secret."
         ),
     )
-    ssl_cert: Path | None = _key(None, Path, _("Server certificate, for https."))
-    ssl_cert_key: Path | None = _key(None, Path, _("Private key of the server certificate."))
-    secretkey_path: Path = _key(
+    ssl_cert: Path | None = key(None, Path, _("Server certificate, for https."))
+    ssl_cert_key: Path | None = key(None, Path, _("Private key of the server certificate."))
+    secretkey_path: Path = key(
         Path("data/secret"), Path, _("Directory of the key that encrypts the passwords of remote registries.")
     )
-    auth_mode: str = _key(
-        "db_auth", _one_of("db_auth", "ldap_auth"), _("db_auth or ldap_auth: where users come from at first.")
+    auth_mode: str = key(
+        "db_auth", to.one_of("db_auth", "ldap_auth"), _("db_auth or ldap_auth: where users come from at first.")
     )
-    ldap_url: str = _key("", _url("ldap", "ldaps"), _("LDAP server, ldap://host:389 or ldaps://host:636."))
-    ldap_searchdn: str = _key("", _text, _("DN that may search the directory."))
-    ldap_search_pwd: str = _key("", _text, _("Password of ldap_searchdn."))
-    ldap_basedn: str = _key("", _text, _("Where the search for a user starts."))
-    ldap_filter: str = _key("", _text, _("Further filter for users."))
-    ldap_uid: str = _key("cn", _required, _("Attribute that holds the user name."))
-    ldap_scope: int = _key(2, _integer(0, 2), _("0 base, 1 one level, 2 subtree."))
-    ldap_timeout: int = _key(5, _integer(1, 300), _("Seconds to wait for the directory."))
-    ldap_verify_cert: bool = _key(True, _switch, _("Whether the directory's certificate is checked."))
-    self_registration: bool = _key(False, _switch, _("Whether visitors may sign up by themselves, at first."))
-    token_expiration: int = _key(30, _integer(1, 9999999999), _("Minutes that a registry token lives, at first."))
-    project_creation_restriction: str = _key(
-        "everyone", _one_of("everyone", "adminonly"), _("everyone or adminonly: who may create projects, at first.")
+    sign_in_sources: tuple[str, ...] = key(
+        (),
+        to.sources,
+        _(
+            "Sources that users are looked for in, in this order, at first: database, ldap, ldap_2 … ldap_9. Empty "
+            "means database with db_auth, and database with all LDAP servers with ldap_auth. The built-in "
+            "administrator always signs in."
+        ),
     )
-    email_identity: str = _key("", _text, _("Identity for the mail server."))
-    email_server: str = _key("", _text, _("Mail server."))
-    email_server_port: int = _key(25, _PORT, _("Port of the mail server."))
-    email_username: str = _key("", _text, _("User name at the mail server."))
-    email_password: str = _key("", _text, _("Password at the mail server."))
-    email_from: str = _key("", _text, _("Sender of mails."))
-    email_ssl: bool = _key(False, _switch, _("Whether the mail server speaks TLS."))
-    database: Database = _key(Database("sqlite"), _database, _("sqlite, or mysql://user@host:port/name."))
-    storage: str = _key("filesystem", _storage, _("Where blobs are kept: filesystem, that is data_volume."))
-    redis_url: str = _key("", _url("redis", "rediss"), _("Redis for the job queue; empty means the database."))
-    syslog_url: str = _key(
-        "", _url("udp", "tcp"), _("Where the audit log is forwarded to, udp://host:port or tcp://host:port.")
+    directories: tuple[Directory, ...] = ()  # from the keys ldap_*, ldap_2_* … ldap_9_*
+    self_registration: bool = key(False, to.switch, _("Whether visitors may sign up by themselves, at first."))
+    token_expiration: int = key(30, to.integer(1, 9999999999), _("Minutes that a registry token lives, at first."))
+    project_creation_restriction: str = key(
+        "everyone", to.one_of("everyone", "adminonly"), _("everyone or adminonly: who may create projects, at first.")
     )
-    workers: int = _key(0, _integer(0, 64), _("Web processes; 0 means two."))
-    threads: int = _key(0, _integer(0, 256), _("Threads of a web process; 0 means sixteen."))
-    default_project: str = _key("library", _text, _("Project of one-part image names; empty refuses them."))
-    allowed_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _key(
-        _networks("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7"),
-        _networks,
+    email_identity: str = key("", to.text, _("Identity for the mail server."))
+    email_server: str = key("", to.text, _("Mail server."))
+    email_server_port: int = key(25, _PORT, _("Port of the mail server."))
+    email_username: str = key("", to.text, _("User name at the mail server."))
+    email_password: str = key("", to.text, _("Password at the mail server."))
+    email_from: str = key("", to.text, _("Sender of mails."))
+    email_ssl: bool = key(False, to.switch, _("Whether the mail server speaks TLS."))
+    database: Database = key(Database("sqlite"), to.database, _("sqlite, or mysql://user@host:port/name."))
+    storage: str = key("filesystem", to.storage, _("Where blobs are kept: filesystem, that is data_volume."))
+    redis_url: str = key("", to.url("redis", "rediss"), _("Redis for the job queue; empty means the database."))
+    syslog_url: str = key(
+        "", to.url("udp", "tcp"), _("Where the audit log is forwarded to, udp://host:port or tcp://host:port.")
+    )
+    workers: int = key(0, to.integer(0, 64), _("Web processes; 0 means two."))
+    threads: int = key(0, to.integer(0, 256), _("Threads of a web process; 0 means sixteen."))
+    default_project: str = key("library", to.text, _("Project of one-part image names; empty refuses them."))
+    allowed_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = key(
+        to.networks("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7"),
+        to.networks,
         _("Networks that are not public and that the server itself may call; loopback must be named."),
     )
 
@@ -217,6 +126,13 @@ class Config:
     def place(self, key: str) -> str:
         """Where `key` was set, for messages: file and line, or environment variable; the file if it was not set."""
         return self.places.get(key, str(self.source))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where users are looked for at first, in order."""
+        if self.sign_in_sources:
+            return self.sign_in_sources
+        return to.sources_of(self.auth_mode, [server.name for server in self.directories])
 
     @property
     def registry_host(self) -> str:
@@ -267,9 +183,19 @@ UNUSED_KEYS = frozenset(
     ]
 )
 _MAY_HOLD_A_SECRET = frozenset(
-    ["harbor_admin_password", "db_password", "email_password", "ldap_search_pwd", "database", "storage", "redis_url"]
+    ["harbor_admin_password", "db_password", "email_password", "search_pwd", "database", "storage", "redis_url"]
 )
-KEYS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Config) if "parse" in f.metadata}
+
+
+def _keys() -> Iterator[tuple[str, Field[Any]]]:
+    for spec in fields(Config):
+        if spec.name == "directories":
+            yield from ((f"{directories.FIRST}_{each.name}", each) for each in directories.KEYS)
+        elif "parse" in spec.metadata:
+            yield spec.name, spec
+
+
+KEYS: Mapping[str, Field[Any]] = dict(_keys())
 
 
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
@@ -301,20 +227,46 @@ def _read(path: Path) -> dict[str, tuple[str, str]]:
             raise ConfigError(f"{where}: expected 'key = value', found {stripped!r}")
         if name in found:
             raise ConfigError(f"{where}: {name} was set before, at {found[name][1]}. Remove one of the two.")
-        if name not in KEYS and name not in UNUSED_KEYS:
+        if name not in KEYS and name not in UNUSED_KEYS and not directories.is_numbered_key(name):
             raise ConfigError(f"{where}: unknown key {name!r}. harbor.cfg.tmpl lists the keys.")
         found[name] = (value, where)
     return found
 
 
-def _typed(spec: Field[Any], text: str, where: str) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Typed values of keys, from what the file and the environment say; relative paths are relative to the file."""
+
+    path: Path
+    found: Mapping[str, tuple[str, str]]
+    environ: Mapping[str, str]
+    places: dict[str, str] = field(default_factory=dict)
+
+    def value(self, name: str, spec: Field[Any]) -> Any:
+        text, where = self.found.get(name, (None, ""))
+        if (override := self.environ.get(f"HARBOR_{name.upper()}")) is not None:
+            text, where = override.strip(), f"HARBOR_{name.upper()}"
+        if where:
+            self.places[name] = where
+        value = spec.default if text is None else _typed(name, spec, text, where)
+        return (self.path.parent / value).resolve() if isinstance(value, Path) else value
+
+    def directories(self) -> Iterator[Directory]:
+        """Every LDAP server of which a key is set, and always the first."""
+        for name in directories.NAMES:
+            values = {spec.name: self.value(f"{name}_{spec.name}", spec) for spec in directories.KEYS}
+            if name == directories.FIRST or any(f"{name}_{spec.name}" in self.places for spec in directories.KEYS):
+                yield Directory(name=name, **values)
+
+
+def _typed(name: str, spec: Field[Any], text: str, where: str) -> Any:
     if text == "" and spec.default is None:
         return None
     try:
         return spec.metadata["parse"](text)
     except ValueError as error:
         shown = "the value" if spec.name in _MAY_HOLD_A_SECRET else repr(text)
-        raise ConfigError(f"{where}: {spec.name}: {shown} is not usable: {error}") from None
+        raise ConfigError(f"{where}: {name}: {shown} is not usable: {error}") from None
 
 
 def language_of_shell(environ: Mapping[str, str] = os.environ) -> str:
@@ -325,20 +277,13 @@ def language_of_shell(environ: Mapping[str, str] = os.environ) -> str:
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Read and check `path`; raises ConfigError. Relative paths are relative to the file."""
-    found = _read(path)
-    values: dict[str, Any] = {}
-    places: dict[str, str] = {}
-    for name, spec in KEYS.items():
-        text, where = found.get(name, (None, ""))
-        if (override := environ.get(f"HARBOR_{name.upper()}")) is not None:
-            text, where = override.strip(), f"HARBOR_{name.upper()}"
-        if where:
-            places[name] = where
-        value = spec.default if text is None else _typed(spec, text, where)
-        values[name] = (path.parent / value).resolve() if isinstance(value, Path) else value
-    config = Config(source=path, places=places, **values)
+    reader = _Reader(path, _read(path), environ)
+    values = {spec.name: reader.value(spec.name, spec) for spec in fields(Config) if "parse" in spec.metadata}
+    servers = tuple(reader.directories())
+    config = Config(source=path, places=reader.places, directories=servers, **values)
     _check_ports(config)
     _check_https(config)
+    _check_directories(config)
     return config
 
 
@@ -354,6 +299,20 @@ def _check_https(config: Config) -> None:
     for name in ("ssl_cert", "ssl_cert_key"):
         if config.is_https and getattr(config, name) is None:
             raise ConfigError(f"{config.place(name)}: {name} is needed with ui_url_protocol = https")
+
+
+def _check_directories(config: Config) -> None:
+    """What an LDAP server needs before users can be looked for in it."""
+    known = {server.name: server for server in config.directories}
+    for name in config.sources:
+        if name == to.DATABASE:
+            continue
+        if (server := known.get(name)) is None or not server.url:
+            raise ConfigError(f"{config.place(f'{name}_url')}: {name}_url is needed: users are looked for in {name}")
+    for server in config.directories:
+        for field_name, complaint in server.complaints():
+            name = f"{server.name}_{field_name}"
+            raise ConfigError(f"{config.place(name)}: {name}: {complaint}")
 
 
 @cache

@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar
 
 from django.db import transaction
 
+from harborsite import configvalues as to
+from harborsite import directories
 from harborsite.config import current
 from harborsite.sealing import seal, unseal
 
@@ -36,7 +38,10 @@ class Param(Generic[T]):
     secret: bool = False
 
     def accepts(self, value: object) -> bool:
-        """Whether `value` may be kept: of the same type, no longer than sensible, and in range."""
+        """Whether `value` may be kept: of the same type, no longer than sensible, and in range.
+
+        Raises ValueError where there is more to say about why not.
+        """
         if type(value) is not type(self.default):
             return False
         return not (isinstance(value, str) and len(value) > _MAX_TEXT) and self.fits(value)
@@ -63,7 +68,30 @@ def _prefix(value: str) -> bool:
     return any(char in value for char in "$#%~") and value == value.strip() and len(value) <= 64
 
 
+def _readable(parse: Callable[[str], object]) -> Callable[[Any], bool]:
+    """Fits where harbor.cfg would take it; `parse` raises ValueError with the reason where not."""
+
+    def fits(value: str) -> bool:
+        parse(value)
+        return True
+
+    return fits
+
+
+def _address(value: str) -> bool:
+    return _filled(value) and _readable(to.url("ldap", "ldaps"))(value)
+
+
+def _base_dn(value: str) -> bool:
+    return _filled(value) and _readable(directories.dn)(value)
+
+
+def _certificates(value: str) -> bool:
+    return not value or "-----BEGIN CERTIFICATE-----" in value
+
+
 _boot = current()
+_first = _boot.directories[0]
 _SCOPES = _one_of(0, 1, 2)
 AUTH_MODE = Param("auth_mode", _boot.auth_mode, _one_of("db_auth", "ldap_auth", "uaa_auth", "http_auth", "oidc_auth"))
 PRIMARY_AUTH_MODE = Param("primary_auth_mode", False)
@@ -85,21 +113,28 @@ AUDIT_LOG_FORWARD_ENDPOINT = Param("audit_log_forward_endpoint", "")
 SKIP_AUDIT_LOG_DATABASE = Param("skip_audit_log_database", False)
 DISABLED_AUDIT_LOG_EVENT_TYPES = Param("disabled_audit_log_event_types", "")
 
-LDAP_URL = Param("ldap_url", _boot.ldap_url, _filled)
-LDAP_BASE_DN = Param("ldap_base_dn", _boot.ldap_basedn, _filled)
-LDAP_UID = Param("ldap_uid", _boot.ldap_uid, _filled)
-LDAP_FILTER = Param("ldap_filter", _boot.ldap_filter)
-LDAP_SEARCH_DN = Param("ldap_search_dn", _boot.ldap_searchdn)
-LDAP_SEARCH_PASSWORD = Param("ldap_search_password", _boot.ldap_search_pwd, secret=True)
-LDAP_SCOPE = Param("ldap_scope", _boot.ldap_scope, _SCOPES)
-LDAP_TIMEOUT = Param("ldap_timeout", _boot.ldap_timeout, _positive)
-LDAP_VERIFY_CERT = Param("ldap_verify_cert", _boot.ldap_verify_cert)
-LDAP_GROUP_BASE_DN = Param("ldap_group_base_dn", "")
-LDAP_GROUP_ADMIN_DN = Param("ldap_group_admin_dn", "")
-LDAP_GROUP_ATTRIBUTE_NAME = Param("ldap_group_attribute_name", "")
-LDAP_GROUP_SEARCH_FILTER = Param("ldap_group_search_filter", "")
-LDAP_GROUP_SEARCH_SCOPE = Param("ldap_group_search_scope", 2, _SCOPES)
-LDAP_GROUP_MEMBERSHIP_ATTRIBUTE = Param("ldap_group_membership_attribute", "memberof")
+SIGN_IN_SOURCES = Param("sign_in_sources", " ".join(_boot.sign_in_sources), _readable(to.sources))
+LDAP_URL = Param("ldap_url", _first.url, _address)
+LDAP_START_TLS = Param("ldap_start_tls", _first.start_tls)
+LDAP_VERIFY_CERT = Param("ldap_verify_cert", _first.verify_cert)
+LDAP_CA_CERTIFICATE = Param("ldap_ca_certificate", _first.ca_certificates, _certificates)
+LDAP_SEARCH_DN = Param("ldap_search_dn", _first.searchdn, _readable(directories.dn))
+LDAP_SEARCH_PASSWORD = Param("ldap_search_password", _first.search_pwd, secret=True)
+LDAP_BASE_DN = Param("ldap_base_dn", _first.basedn, _base_dn)
+LDAP_FILTER = Param("ldap_filter", _first.filter, _readable(directories.search_filter))
+LDAP_UID = Param("ldap_uid", _first.uid, _readable(directories.attribute))
+LDAP_SCOPE = Param("ldap_scope", _first.scope, _SCOPES)
+LDAP_TIMEOUT = Param("ldap_timeout", _first.timeout, _positive)
+LDAP_GROUP_BASE_DN = Param("ldap_group_base_dn", _first.group_basedn, _readable(directories.dn))
+LDAP_GROUP_ADMIN_DN = Param("ldap_group_admin_dn", _first.group_admin_dn, _readable(directories.dn))
+LDAP_GROUP_ATTRIBUTE_NAME = Param(
+    "ldap_group_attribute_name", _first.group_gid, _readable(directories.attribute_or_nothing)
+)
+LDAP_GROUP_SEARCH_FILTER = Param("ldap_group_search_filter", _first.group_filter, _readable(directories.search_filter))
+LDAP_GROUP_SEARCH_SCOPE = Param("ldap_group_search_scope", _first.group_scope, _SCOPES)
+LDAP_GROUP_MEMBERSHIP_ATTRIBUTE = Param(
+    "ldap_group_membership_attribute", _first.group_membership_attribute, _readable(directories.attribute_or_nothing)
+)
 LDAP_GROUP_ATTACH_PARALLEL = Param("ldap_group_attach_parallel", False)
 
 UAA_CLIENT_ID = Param("uaa_client_id", "")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from harborsite import checks, config
+from harborsite import checks, config, directories
 from harborsite.jobs.kinds import Kind
 from harborsite.setup import configdocs
 
@@ -48,6 +48,27 @@ def test_the_template_holds_the_defaults(tmp_path: Path) -> None:
         ("allowed_networks = 10.0.0.0/40", "allowed_networks"),
         ("customize_crt = maybe", "must be on or off"),
         ("harbor_admin_password =", "must not be empty"),
+        ("auth_mode = ldap_auth", "cfg: ldap_url is needed: users are looked for in ldap"),
+        ("sign_in_sources = database ldap_2", "ldap_2_url is needed"),
+        ("sign_in_sources = ldap ldap", "cfg:1: sign_in_sources: 'ldap ldap' is not usable: must name each of"),
+        ("ldap_url = http://x", "must be a URL with scheme ldap or ldaps"),
+        ("ldap_url = ldap://x", "ldap_basedn: is needed with ldap_url"),
+        ("ldap_basedn = people", "cfg:1: ldap_basedn: 'people' is not usable: must be a distinguished name"),
+        ("ldap_filter = (&(a=b)(c=d)", "cfg:1: ldap_filter: '(&(a=b)(c=d)' is not usable: must be an LDAP filter"),
+        ("ldap_filter = (a=b)(c=d)", "must be one LDAP filter; it ends at '(a=b)'"),
+        ("ldap_filter = (a=*(b)", "')' is missing"),
+        ("ldap_filter = (!(a=b)(c=d))", "needs filters in parentheses"),
+        ("ldap_filter = person", "'person' is not usable"),
+        ("ldap_uid = uid=", "must be the name of an attribute"),
+        ("ldap_searchdn = cn=search", "ldap_search_pwd: is needed with ldap_searchdn"),
+        ("ldap_search_pwd = secret\nldap_timeout = 0", "cfg:2: ldap_timeout"),
+        ("ldap_ca_file = nowhere.pem", "nowhere.pem cannot be read"),
+        (
+            "\nldap_2_url = ldaps://x\nldap_2_basedn = dc=x\nldap_2_start_tls = on",
+            "cfg:4: ldap_2_start_tls: must be off",
+        ),
+        ("ldap_10_url = ldap://x", "unknown key 'ldap_10_url'"),
+        ("ldap_2_color = red", "unknown key 'ldap_2_color'"),
     ],
 )
 def test_a_bad_line_is_refused_by_key_and_line(tmp_path: Path, text: str, complaint: str) -> None:
@@ -71,6 +92,31 @@ def test_an_old_harbor_file_is_read(tmp_path: Path) -> None:
     """Keys of Harbor 1.2 that mean nothing here do no harm."""
     text = "hostname = reg.example\nadmiral_url = NA\nlog_rotate_count = 50\nself_registration = on\nssl_cert = /x\n"
     assert config.load(written(tmp_path, text), {}).self_registration is True
+
+
+def test_further_ldap_servers_have_the_same_keys_with_a_number(tmp_path: Path) -> None:
+    text = (
+        "auth_mode = ldap_auth\nldap_url = ldap://a\nldap_basedn = dc=a\nldap_scope = 3\n"
+        "ldap_3_url = ldaps://c\nldap_3_basedn = dc=c\nldap_3_filter = objectClass=person\n"
+    )
+    loaded = config.load(written(tmp_path, text), {"HARBOR_LDAP_3_UID": "sAMAccountName"})
+    first, third = loaded.directories
+    assert (first.name, first.uid, first.scope) == ("ldap", "cn", 2), "3 is how Harbor 1.2 writes a subtree"
+    assert (third.name, third.uid, third.filter) == ("ldap_3", "sAMAccountName", "(objectClass=person)")
+    assert loaded.sources == ("database", "ldap", "ldap_3")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(objectClass=*)",
+        "(&(objectClass=user)(!(userAccountControl:1.2.840.113556.1.4.803:=2))(|(mail=*@example.com)(cn=\\28x\\29)))",
+        "(memberOf:1.2.840.113556.1.4.1941:=cn=devs,ou=groups,dc=example,dc=com)",
+        "(&(cn>=a)(cn<=z)(sn~=Ü*ö))",
+    ],
+)
+def test_filters_of_rfc_4515_are_taken_as_they_are(text: str) -> None:
+    assert directories.search_filter(text) == text
 
 
 def test_the_pages_on_the_configuration_are_current() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from harborsite.config import BASE_DIR, KEYS, Database
+from harborsite.config import BASE_DIR, KEYS
+from harborsite.configvalues import Database
 
 PAGES = {"en": BASE_DIR / "docs" / "configuration.md", "zh-hans": BASE_DIR / "docs" / "configuration.zh-CN.md"}
 _TABLE = re.compile(r"(?<=<!-- keys -->\n).*(?=<!-- /keys -->)", re.DOTALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -33,9 +34,7 @@ def change_settings(*, values: Mapping[str, object], actor: Principal) -> None:
         param = PARAMS.get(key)
         if param is None or value is None:
             continue
-        if not param.accepts(value) or not isinstance(value, (bool, int, str)):
-            raise BadRequest(_("invalid value for {key}").format(key=key))
-        fitting[key] = value
+        fitting[key] = _fitting(param, value)
     _check_together(fitting)
     if not fitting:
         return
@@ -48,6 +47,16 @@ def change_settings(*, values: Mapping[str, object], actor: Principal) -> None:
             resource="configuration",
             data={"keys": sorted(fitting)},
         )
+
+
+def _fitting(param: params.Param[Any], value: object) -> Value:
+    try:
+        if param.accepts(value) and isinstance(value, (bool, int, str)):
+            return value
+    except ValueError as reason:
+        text = _("invalid value for {key}: {reason}").format(key=param.key, reason=reason)
+        raise BadRequest(text) from None
+    raise BadRequest(_("invalid value for {key}").format(key=param.key))
 
 
 def _check_together(values: Mapping[str, Value]) -> None:
