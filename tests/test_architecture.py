@@ -262,6 +262,7 @@ WITHOUT_A_PAGE: dict[str, str] = {
     "projects.ProjectMetadata": "settings of a project, on its page",
     "projects.UserGroup": "filled by sign-in sources; its members are shown on projects",
     "projects.CVEAllowlist": "administered by the REST API",
+    "projects.SecondFactor": "each person's own, on a page of the account",
     "registry.Tag": "on the page of its artifact",
     "projects.WebhookPolicy": "administered by the REST API",
     "registry.ArtifactLabel": "on the page of its artifact",

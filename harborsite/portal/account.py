@@ -20,7 +20,9 @@ from harborsite.errors import AppError
 from harborsite.portal import preferences
 from harborsite.portal.forms import OwnPasswordForm, ProfileForm, SignInForm, SignUpForm
 from harborsite.portal.scope import posted, signed_in
+from harborsite.portal.second_factor import ask
 from projects import params
+from projects.identity import second_factor
 from projects.identity.signin import DEFAULT_PASSWORD
 from projects.models.user import ADMIN_ID
 from projects.services import accounts
@@ -66,6 +68,8 @@ class SignInView(LoginView):
         return super().get_context_data(**frame, title=_("Sign in"), sign_up_is_open=sign_up, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
+        if second_factor.is_on(form.get_user()):
+            return ask(self.request, form.get_user(), self.get_success_url())
         response = super().form_valid(form)
         user = signed_in(self.request)
         if user.pk == ADMIN_ID and form.cleaned_data["password"] == DEFAULT_PASSWORD:

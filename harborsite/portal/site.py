@@ -14,7 +14,7 @@ from django.utils.functional import cached_property
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
-from harborsite.portal import about, account, banners, navigation, preferences, search
+from harborsite.portal import about, account, banners, navigation, preferences, search, second_factor
 from harborsite.portal.pages import PortalAdmin
 
 View = Callable[..., HttpResponseBase]
@@ -54,11 +54,13 @@ class PortalSite(AdminSite):
         urls: list[URLResolver | URLPattern] = [
             path("", self.public_view(self.home), name="index"),
             path("login/", account.SignInView.as_view(site=self), name="login"),
+            path("login/code/", self.public_view(second_factor.enter_code), name="login_code"),
             path("sign-up/", self.public_view(account.sign_up), name="sign_up"),
             path("logout/", csrf_protect(account.sign_out), name="logout"),
             path("language/", csrf_protect(preferences.choose_language), name="language"),
             path("theme/", csrf_protect(preferences.choose_theme), name="theme"),
             path("account/password/", self.admin_view(account.change_password), name="password_change"),
+            path("account/second-factor/", self.member_view(second_factor.page), name="second_factor"),
             path("account/preferences/", self.member_view(preferences.page), name="preferences"),
             path("account/", self.member_view(account.profile), name="profile"),
             path("about/", self.public_view(about.page), name="about"),

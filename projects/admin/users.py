@@ -19,6 +19,7 @@ from harborsite.portal import scope
 from harborsite.portal.forms import PasswordForm
 from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
 from harborsite.portal.templatetags.portal import moment
+from projects.identity import second_factor
 from projects.models import User
 from projects.services import accounts
 
@@ -47,7 +48,7 @@ class UserAdmin(PortalAdmin[User]):
     list_filter = ("sysadmin_flag", "is_active")
     search_fields = ("username", "email", "realname")
     ordering = ("username",)
-    actions = ("grant", "revoke", "enable", "disable", "delete_chosen")
+    actions = ("grant", "revoke", "enable", "disable", "drop_second_factor", "delete_chosen")
     empty_text = gettext_lazy("No user to show.")
 
     def get_urls(self) -> list[URLPattern]:
@@ -92,6 +93,7 @@ class UserAdmin(PortalAdmin[User]):
                 ("revoke", _("Revoke administrator")),
                 ("enable", _("Enable")),
                 ("disable", _("Disable")),
+                ("drop_second_factor", _("Switch second factor off")),
                 ("delete_chosen", _("Delete")),
             ],
         )
@@ -168,6 +170,17 @@ class UserAdmin(PortalAdmin[User]):
     @admin.action(permissions=["change"], description=gettext_lazy("Disable"))
     def disable(self, request: HttpRequest, rows: QuerySet[User]) -> None:
         self._set_active(request, rows, False)
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Switch second factor off"))
+    def drop_second_factor(self, request: HttpRequest, rows: QuerySet[User]) -> None:
+        """For who has lost phone and recovery codes; one's own is switched off by a code."""
+        actor = scope.signed_in(request)
+        self.each(
+            request,
+            self._others(request, rows).filter(second_factor__isnull=False),
+            lambda user: second_factor.switch_off(user=user, actor=actor),
+            _("{count} changed."),
+        )
 
     def _set_active(self, request: HttpRequest, rows: QuerySet[User], active: bool) -> None:
         actor = scope.signed_in(request)

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from harborsite.errors import BadRequest, PreconditionFailed
 from projects import params
 from projects.api.base import ANYONE, ApiView
+from projects.identity import second_factor
 from projects.identity.authentication import enforce_csrf
 from projects.models import User
 
@@ -29,7 +30,7 @@ class LoginView(ApiView):
             username=request._request.POST.get("principal", ""),
             password=request._request.POST.get("password", ""),
         )
-        if not isinstance(user, User):
+        if not isinstance(user, User) or second_factor.is_on(user):  # nobody could be asked for the code here
             return Response(status=401)
         login(request._request, user)
         request._request.session.set_expiry(params.get(params.SESSION_TIMEOUT) * 60)

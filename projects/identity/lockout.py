@@ -61,6 +61,11 @@ def note_success(*, username: str, address: str) -> None:
     _handler.reset_attempts(ip_address=address or None, username=username[:_LONGEST_NAME])
 
 
+def unlock(username: str) -> None:
+    """Forget the failures of a name at every address."""
+    _handler.reset_attempts(username=username[:_LONGEST_NAME])
+
+
 def forget() -> None:
     """Start counting the pace anew."""
     _pace.clear()

@@ -6,6 +6,7 @@ from projects.models.member import Member, UserGroup
 from projects.models.project import Project, ProjectMetadata
 from projects.models.quota import Quota
 from projects.models.robot import Robot
+from projects.models.second_factor import SecondFactor
 from projects.models.setting import Setting
 from projects.models.user import User
 from projects.models.webhook import WebhookPolicy
@@ -18,6 +19,7 @@ __all__ = [
     "ProjectMetadata",
     "Quota",
     "Robot",
+    "SecondFactor",
     "Setting",
     "User",
     "UserGroup",

@@ -52,6 +52,7 @@ PAGES = {
     "about": "/about/",
     "profile": "/account/",
     "preferences": "/account/preferences/",
+    "second-factor": "/account/second-factor/",
     "password": "/account/password/",
     "missing": "/projects/nothing/",
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from axes.models import AccessAttempt
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -47,6 +48,16 @@ def test_the_lock_opens_after_five_minutes(bob: User) -> None:
     fail("bob")
     AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(minutes=5, seconds=1))
     assert enter("bob") == bob
+
+
+def test_the_shell_opens_the_lock(bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harborsite.management.commands.users.check_prepared", lambda config: None)
+    fail("bob")
+    fail("bob", address=ANOTHER)
+    call_command("users", "unlock", "bob")
+    assert enter("bob") == bob
+    signin.forget()
+    assert enter("bob", address=ANOTHER) == bob
 
 
 def test_tries_while_locked_do_not_prolong_the_lock(bob: User) -> None:

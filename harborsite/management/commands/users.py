@@ -13,6 +13,7 @@ from harborsite.config import current
 from harborsite.setup import SetupError
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.readiness import check_prepared
+from projects.identity import lockout, second_factor
 from projects.models import User
 from projects.services import accounts
 
@@ -39,6 +40,10 @@ class Command(OperatorCommand):
         admin = verbs.add_parser("set-admin", help="make an account a system administrator")
         admin.add_argument("username")
         admin.add_argument("--undo", action="store_true", help="take that right away")
+        factor = verbs.add_parser("drop-second-factor", help="let an account sign in by password alone again")
+        factor.add_argument("username")
+        unlock = verbs.add_parser("unlock", help="forget an account's failed sign-ins, so that it is not locked out")
+        unlock.add_argument("username")
         for verb in (create, password):
             verb.add_argument(
                 "--password",
@@ -87,6 +92,17 @@ class Command(OperatorCommand):
 
     def _set_admin(self, options: dict[str, Any]) -> User:
         return accounts.set_sysadmin(user=named(options), flag=not options["undo"], actor=ACTOR)
+
+    def _drop_second_factor(self, options: dict[str, Any]) -> User:
+        user = named(options)
+        if not second_factor.switch_off(user=user, actor=ACTOR):
+            raise SetupError(f"{user.username!r} has no second factor")
+        return user
+
+    def _unlock(self, options: dict[str, Any]) -> User:
+        user = named(options)
+        lockout.unlock(user.username)
+        return user
 
 
 def named(options: dict[str, Any]) -> User:
