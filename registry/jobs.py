@@ -6,6 +6,7 @@ from harborsite.jobs import schedules
 from harborsite.jobs.kinds import RETENTION
 from harborsite.jobs.models import Execution
 from harborsite.jobs.runner import Job
+from registry import signals
 from registry.models import Repository, RetentionPolicy
 from registry.policies import retention, sweeping
 from registry.services import gc, uploads
@@ -34,14 +35,24 @@ def retain(job: Job) -> None:
     if policy is None or repository is None or repository.project_id != policy.project_id:
         job.log("the policy or the repository is gone")
         return
-    total, retained = sweeping.judge(
+    result = sweeping.judge(
         policy=policy,
         repository=repository,
         dry_run=bool(job.attrs.get("dry_run")),
         log=job.log,
         check_stop=job.check_stop,
     )
-    job.remember(total=total, retained=retained)
+    job.remember(total=result.total, retained=result.retained)
+    signals.retention_done.send_robust(
+        sender=RetentionPolicy,
+        project_id=policy.project_id,
+        policy_id=policy.pk,
+        repository=repository.name,
+        total=result.total,
+        retained=result.retained,
+        deleted=result.deleted,
+        username=str(job.execution.extra_attrs.get("operator", sweeping.ACTOR)),
+    )
 
 
 def collect(job: Job) -> None:

@@ -17,6 +17,10 @@ tag_created = Signal()  # repository: str, digest: str, tag: str; a name given t
 tag_deleted = Signal()  # repository: str, digest: str, tag: str
 repository_deleted = Signal()  # repository: str, project_id: int
 
+# Each with project_id: int and username: str.
+quota_exceeded = Signal()  # repository: str, digest: str, tag: str (either may be empty), message: str
+retention_done = Signal()  # policy_id: int, repository: str, total: int, retained: int, deleted: list[Candidate]
+
 
 def announce(signal: Signal, sender: type, **values: Any) -> None:
     """Send `signal` once the current transaction has committed."""

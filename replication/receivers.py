@@ -1,4 +1,4 @@
-"""What happens in the registry starts the event based policies that mean it."""
+"""What happens in the registry starts the event based policies that mean it; how that goes is told to webhooks."""
 
 from __future__ import annotations
 
@@ -6,22 +6,29 @@ import logging
 from typing import Any
 
 from harborsite.errors import AppError
-from harborsite.jobs.models import Trigger
+from harborsite.jobs import signals as job_signals
+from harborsite.jobs.models import Status, Trigger
 from registry import signals
 from replication.filters import Filters
-from replication.models import ReplicationPolicy
-from replication.services import executions
+from replication.models import VENDOR_TYPE, ReplicationPolicy
+from replication.services import executions, telling
 from replication.services.planning import COPY, DELETION, TAG_DELETION
 
 logger = logging.getLogger("replication")
 
 
 def connect() -> None:
-    """Listen to the registry; called once, when the app is ready."""
+    """Listen to the registry and to the job engine; called once, when the app is ready."""
+    job_signals.task_changed.connect(_task_changed, dispatch_uid="replication.task_changed")
     signals.artifact_pushed.connect(_pushed, dispatch_uid="replication.pushed")
     signals.tag_created.connect(_tagged, dispatch_uid="replication.tagged")
     signals.artifact_deleted.connect(_deleted, dispatch_uid="replication.deleted")
     signals.tag_deleted.connect(_untagged, dispatch_uid="replication.untagged")
+
+
+def _task_changed(*, task_id: int, vendor_type: str, status: Status, **_: Any) -> None:
+    if vendor_type == VENDOR_TYPE:
+        telling.tell(task_id=task_id, status=status)
 
 
 def _pushed(*, repository: str, digest: str, tags: tuple[str, ...], **_: Any) -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from harborsite.errors import PreconditionFailed
-from harborsite.jobs import queue
+from harborsite.jobs import queue, signals
 from harborsite.jobs.kinds import KINDS
 from harborsite.jobs.models import FINAL, Execution, PausedQueue, Status, Task, Trigger
 
@@ -88,6 +88,7 @@ def stop_task(*, task: Task) -> None:
         waiting = Task.objects.filter(pk=task.pk, status=Status.PENDING)
         if waiting.update(status=Status.STOPPED, end_time=timezone.now(), update_time=timezone.now()):
             refresh(task.execution_id)
+            signals.announce(task, Status.STOPPED)
         else:
             Task.objects.filter(pk=task.pk, status=Status.RUNNING).update(stop_requested=True)
 

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from harborsite.jobs import engine, heartbeat, queue
+from harborsite.jobs import engine, heartbeat, queue, signals
 from harborsite.jobs.kinds import KINDS
 from harborsite.jobs.models import Execution, PausedQueue, Status, Task, TaskLog
 
@@ -154,6 +154,7 @@ def _claim(task_id: int) -> Task | None:
         if not claimed:
             return None
         engine.refresh(task.execution_id)
+        signals.announce(task, Status.RUNNING)
     return Task.objects.select_related("execution").get(pk=task_id)
 
 
@@ -194,6 +195,8 @@ def _settle(job: Job, status: Status, message: str, *, retriable: bool) -> None:
         )
         if kept:
             engine.refresh(task.execution_id)
+            if not again:
+                signals.announce(task, status)
 
 
 def back_off(failures: int) -> float:

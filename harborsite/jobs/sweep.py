@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.brokers import get_broker
 
-from harborsite.jobs import engine, queue, schedules
+from harborsite.jobs import engine, queue, schedules, signals
 from harborsite.jobs.heartbeat import BEAT_SECONDS
 from harborsite.jobs.kinds import KINDS
 from harborsite.jobs.models import FINAL, Execution, PausedQueue, Status, Task, Worker
@@ -45,7 +45,9 @@ def recover_lost_tasks(now: datetime) -> None:
             ):
                 continue
             engine.refresh(task.execution_id)
-            if not hopeless:
+            if hopeless:
+                signals.announce(task, Status.ERROR)
+            else:
                 queue.push(queue.RUN, task.pk)
         logger.warning("task recovered", extra={"task": task.pk, "kind": task.vendor_type, "hopeless": hopeless})
 

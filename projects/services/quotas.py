@@ -24,6 +24,7 @@ from projects.errors import QuotaExceeded
 from projects.models import Project, Quota
 from projects.models.quota import UNLIMITED
 
+WARNING_PERCENT = 85
 MAX_LIMIT = 1024**5  # 1024 TiB
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 
@@ -74,6 +75,15 @@ def check(*, project: Project, size: int) -> None:
 @prepared
 def _of_project(project: int) -> QuerySet[Quota, Row]:
     return Quota.objects.order_by().filter(project=project).values_list(*columns(Quota))
+
+
+def warning(*, project_id: int) -> str:
+    """What to say of a quota that is nearly used up, in Harbor's words; empty where there is room."""
+    quota = instance(Quota, _of_project(project_id)[0])
+    if quota.hard == UNLIMITED or quota.used * 100 < quota.hard * WARNING_PERCENT:
+        return ""
+    used, hard = human_size(quota.used), human_size(quota.hard)
+    return f"quota usage reach {WARNING_PERCENT}%: resource storage used {used} of {hard}"
 
 
 def release(*, project: Project, size: int) -> None:

@@ -20,7 +20,7 @@ _FRESH_SECONDS = 5.0
 
 
 class Event(models.TextChoices):
-    """Harbor's names, in the order in which it lists them."""
+    """Harbor's names, in the order in which it lists them; those of scanning may be chosen, and never happen here."""
 
     PUSH_ARTIFACT = "PUSH_ARTIFACT"
     PULL_ARTIFACT = "PULL_ARTIFACT"

@@ -242,7 +242,7 @@ class RetentionExecutionsView(RetentionBase):
 
     def post(self, request: Request, id: int) -> Response:
         policy = self.policy("update")
-        execution = retention.start(policy=policy, dry_run=body.read(request, RunRequest).dry_run)
+        execution = retention.start(policy=policy, dry_run=body.read(request, RunRequest).dry_run, actor=self.who)
         return created(f"/api/v2.0/retentions/{policy.pk}/executions/{execution.pk}")
 
 

@@ -95,9 +95,9 @@ def delete_policy(*, policy: RetentionPolicy, actor: Principal) -> None:
         policy.delete()
 
 
-def start(*, policy: RetentionPolicy, dry_run: bool, trigger: Trigger = Trigger.MANUAL) -> Execution:
+def start(*, policy: RetentionPolicy, dry_run: bool, actor: Principal, trigger: Trigger = Trigger.MANUAL) -> Execution:
     """Run the policy now; a dry run only tells what it would delete."""
-    attrs = {"dry_run": dry_run}
+    attrs = {"dry_run": dry_run, "operator": actor.username}
     return engine.start(vendor_type=RETENTION, vendor_id=policy.pk, trigger=trigger, extra_attrs=attrs)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from django.db.models import Max
 from django.utils import timezone
@@ -16,6 +17,15 @@ from registry.services import deletes
 ACTOR = "tag retention"  # whose deletions these are in the audit log
 
 
+@dataclass(slots=True)
+class Judged:
+    """How many artifacts there were, how many stay, and those that are gone."""
+
+    total: int
+    retained: int = 0
+    deleted: list[Candidate] = field(default_factory=list)
+
+
 def judge(
     *,
     policy: RetentionPolicy,
@@ -23,21 +33,23 @@ def judge(
     dry_run: bool,
     log: Callable[[str], None],
     check_stop: Callable[[], None],
-) -> tuple[int, int]:
-    """Delete what no rule keeps, and return how many artifacts there were and how many stay."""
+) -> Judged:
+    """Delete what no rule keeps; a dry run only tells what that is."""
     found = retention.candidates(repository)
     kept = retention.kept_by(policy, repository, found, timezone.now())
     immutable = retention.immutable_ones(repository, found)
     log(f"Run retention for repository {repository.name}{' (dry run)' if dry_run else ''}")
     log("| Digest | Tag | PushedTime | PulledTime | Retention |")
-    stays = 0
+    result = Judged(len(found))
     for candidate in found:
         check_stop()
         verdict = _verdict(repository, candidate, kept, immutable, dry_run=dry_run)
-        stays += verdict != "DEL"
+        result.retained += verdict != "DEL"
+        if verdict == "DEL" and not dry_run:
+            result.deleted.append(candidate)
         log(_row(candidate, verdict))
-    log(f"Retained {stays} of {len(found)}")
-    return len(found), stays
+    log(f"Retained {result.retained} of {result.total}")
+    return result
 
 
 def _verdict(

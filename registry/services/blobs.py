@@ -24,6 +24,7 @@ from projects.services import quotas
 from registry.errors import BlobBusy, BlobUnknown
 from registry.models import ArtifactReference, Blob, BlobLink
 from registry.oci.digest import Digest
+from registry.services import limits
 
 RENEW_AFTER = timedelta(minutes=30)  # how stale the last sign of life may be, a fraction of the grace
 _DELETING_PATIENCE = 5.0  # seconds; removing one file takes milliseconds
@@ -142,6 +143,7 @@ def _links(project: int, blob: int) -> QuerySet[BlobLink, tuple[str, bool]]:
     return BlobLink.objects.filter(project=project, blob=blob).values_list("repository_name", "counted")
 
 
+@limits.told
 @retried
 def mount(*, project: Project, repository_name: str, digest: Digest, source: str) -> Blob | None:
     """Link a blob that `source` holds; None if it does not. The caller has checked that `source` may be read."""

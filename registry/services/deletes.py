@@ -67,7 +67,10 @@ def delete_repository(*, repository: Repository, actor: Principal | str) -> None
         quotas.hold(project_id=repository.project_id)
         immutability.check_delete(repository=repository, tags=repository.tags.values_list("name", flat=True))
         everything = list(Artifact.objects.filter(repository=repository).defer("manifest"))
+        tags = _tags_of(everything)
         _drop(repository, everything)
+        for artifact in everything:
+            _announce(repository, artifact, tags.get(artifact.pk, ()), actor)
         repository_id, project_id = repository.pk, repository.project_id
         Repository.objects.filter(pk=repository_id).delete()
         audit.record(
@@ -111,9 +114,7 @@ def with_dependents(first: Artifact, *, pushed_before: datetime | None = None) -
 
 
 def _delete(repository: Repository, doomed: Sequence[Artifact], actor: Principal | str) -> None:
-    tags: dict[int, list[str]] = {}
-    for artifact_id, name in Tag.objects.filter(artifact__in=doomed).values_list("artifact_id", "name"):
-        tags.setdefault(artifact_id, []).append(name)
+    tags = _tags_of(doomed)
     immutability.check_delete(repository=repository, tags=(name for names in tags.values() for name in names))
     _drop(repository, doomed)
     for artifact in doomed:
@@ -125,16 +126,29 @@ def _delete(repository: Repository, doomed: Sequence[Artifact], actor: Principal
             project_id=repository.project_id,
             data={"digest": artifact.digest},
         )
-        signals.announce(
-            signals.artifact_deleted,
-            Artifact,
-            artifact_id=artifact.pk,
-            repository=repository.name,
-            digest=artifact.digest,
-            tags=tuple(tags.get(artifact.pk, ())),
-            project_id=repository.project_id,
-            username=audit.name_of(actor),
-        )
+        _announce(repository, artifact, tags.get(artifact.pk, ()), actor)
+
+
+def _tags_of(doomed: Sequence[Artifact]) -> dict[int, list[str]]:
+    tags: dict[int, list[str]] = {}
+    for some in blobs.chunks([artifact.pk for artifact in doomed]):
+        rows = Tag.objects.filter(artifact__in=some).order_by("name")
+        for artifact_id, name in rows.values_list("artifact_id", "name"):
+            tags.setdefault(artifact_id, []).append(name)
+    return tags
+
+
+def _announce(repository: Repository, artifact: Artifact, tags: Sequence[str], actor: Principal | str) -> None:
+    signals.announce(
+        signals.artifact_deleted,
+        Artifact,
+        artifact_id=artifact.pk,
+        repository=repository.name,
+        digest=artifact.digest,
+        tags=tuple(tags),
+        project_id=repository.project_id,
+        username=audit.name_of(actor),
+    )
 
 
 def _drop(repository: Repository, doomed: Sequence[Artifact]) -> None:

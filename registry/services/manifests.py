@@ -31,7 +31,7 @@ from registry.oci import attributes, manifest, media_types
 from registry.oci.digest import SHA256, Digest
 from registry.oci.manifest import Accessory, Manifest, ManifestError, UnsupportedManifestError
 from registry.policies import immutability
-from registry.services import blobs
+from registry.services import blobs, limits
 from registry.storage import BlobMissingError, store
 
 
@@ -90,6 +90,7 @@ def not_found(repository_name: str, reference: Digest | str) -> ArtifactNotFound
     return ArtifactNotFound(f"artifact {repository_name}{separator}{reference} not found")
 
 
+@limits.told
 def push(
     *,
     project: Project,

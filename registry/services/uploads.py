@@ -34,7 +34,7 @@ from registry.errors import (
 )
 from registry.models import Blob, BlobUpload
 from registry.oci.digest import SHA256, Digest
-from registry.services import blobs
+from registry.services import blobs, limits
 from registry.storage import (
     Appended,
     DigestMismatchError,
@@ -104,6 +104,7 @@ def append(*, upload: BlobUpload, stream: BinaryIO, start: int | None) -> int:
     return appended.size
 
 
+@limits.told
 def finish(
     *,
     upload: BlobUpload,
@@ -143,6 +144,7 @@ def _finish_small(*, upload: BlobUpload, digest: Digest, stream: BinaryIO, proje
     return _record(project=project, repository_name=upload.repository_name, digest=digest, size=size, upload=upload)
 
 
+@limits.told
 def put(*, project: Project, repository_name: str, digest: Digest, stream: BinaryIO, announced: int) -> Blob:
     """Store a blob that comes whole in one request; `announced` bytes, or 0 where that is not known."""
     blobs.prepare(project=project, digest=digest, size=announced)

@@ -22,6 +22,7 @@ from projects.api.base import ApiView, created
 from replication.api.policies import find as find_policy
 from replication.models import VENDOR_TYPE
 from replication.services import executions
+from replication.services.executions import TRIGGER_NAMES
 
 STATUS_NAMES: Mapping[str, str] = {
     Status.PENDING: "Pending",
@@ -29,11 +30,6 @@ STATUS_NAMES: Mapping[str, str] = {
     Status.SUCCESS: "Succeed",
     Status.ERROR: "Failed",
     Status.STOPPED: "Stopped",
-}
-TRIGGER_NAMES: Mapping[str, str] = {
-    Trigger.MANUAL: "manual",
-    Trigger.SCHEDULE: "scheduled",
-    Trigger.EVENT: "event_based",
 }
 EXECUTION_COLUMNS = {
     "id": Column("pk", to_number),
@@ -129,7 +125,7 @@ class ExecutionsView(ApiView):
         if trigger not in {"manual", "scheduled"}:
             raise BadRequest(f"invalid trigger: {trigger[:32]}")
         kind = Trigger.SCHEDULE if trigger == "scheduled" else Trigger.MANUAL
-        execution = executions.start(policy=policy, trigger=kind)
+        execution = executions.start(policy=policy, trigger=kind, operator=self.who.username)
         return created(f"/api/v2.0/replication/executions/{execution.pk}")
 
 

@@ -12,17 +12,33 @@ from replication.errors import PolicyDisabled
 from replication.models import VENDOR_TYPE, ReplicationPolicy
 from replication.services.planning import policy_of
 
+TRIGGER_NAMES: Mapping[str, str] = {
+    Trigger.MANUAL: "manual",
+    Trigger.SCHEDULE: "scheduled",
+    Trigger.EVENT: "event_based",
+}
+
 
 def start(
-    *, policy: ReplicationPolicy, trigger: Trigger = Trigger.MANUAL, event: Mapping[str, object] | None = None
+    *,
+    policy: ReplicationPolicy,
+    trigger: Trigger = Trigger.MANUAL,
+    event: Mapping[str, object] | None = None,
+    operator: str = "",
 ) -> Execution:
-    """Begin an execution of an enabled policy; `event` narrows it to what has just happened."""
+    """Begin an execution of an enabled policy; `event` narrows it to what has just happened.
+
+    `operator` is who asked for it; else it is the policy's creator in what webhooks are told.
+    """
     _require_enabled(policy)
+    attrs: dict[str, object] = {"event": dict(event)} if event else {}
+    if operator:
+        attrs["operator"] = operator
     return engine.start(
         vendor_type=VENDOR_TYPE,
         vendor_id=policy.pk,
         trigger=trigger,
-        extra_attrs={"event": dict(event)} if event else None,
+        extra_attrs=attrs,
     )
 
 

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
-import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -18,13 +11,11 @@ from django.utils import timezone
 
 from harborsite.jobs import runner, schedules
 from harborsite.jobs.models import Execution, Schedule, Status, Task
-from harborsite.outbound import addresses
-from projects.models import Project, User, WebhookPolicy
-from projects.webhooks import events
+from projects.models import Project, User
 from registry.models import Artifact, RetentionPolicy, Tag
 from registry.oci import doublestar
 from tests import images
-from tests.api.calls import delete, get, made, names, patch, post, put
+from tests.api.calls import delete, get, made, patch, post, put
 from tests.factories import client_for, error_code, make_project, push
 from tests.images import image
 
@@ -246,164 +237,3 @@ def test_a_policy_is_not_reached_from_another_project(owner: Client, library: Pr
     assert task is None or get(client, f"/retentions/{own}/executions/{run}/tasks/{task.pk}").status_code == 404
     moved = policy(library, keep("always"))
     assert put(client, f"/retentions/{own}", moved).status_code == 400
-
-
-# --- webhooks -------------------------------------------------------------------------------------
-
-
-class Receiver:
-    """An address that is told of events, and answers with what the test wants."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        outer = self
-
-        class Answers(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.got.append((dict(self.headers), body))
-                self.send_response(outer.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *details: Any) -> None:
-                """Quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-
-    def json(self) -> Any:
-        return json.loads(self.got[-1][1])
-
-
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    class Loopback:
-        allowed_networks = (ip_network("127.0.0.0/8"),)
-
-    monkeypatch.setattr(addresses, "current", Loopback)
-    events.forget()
-    receiver = Receiver()
-    thread = threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield receiver
-    receiver.server.shutdown()
-    receiver.server.server_close()
-    events.forget()
-
-
-def hook(address: str, *event_types: str, **target: Any) -> dict[str, Any]:
-    return {
-        "name": "hook",
-        "enabled": True,
-        "event_types": list(event_types or ("PUSH_ARTIFACT",)),
-        "targets": [{"type": "http", "address": address, **target}],
-    }
-
-
-POLICIES = "/projects/library/webhook/policies"
-
-
-def test_a_push_is_told(owner: Client, receiver: Receiver) -> None:
-    secret = "Bearer abc"
-    number = made(post(owner, POLICIES, hook(receiver.url, auth_header=secret)))
-    pushed = image("told")
-    push(owner, "library/alpine:v1", pushed)
-    run_everything()
-    headers, body = receiver.got[0]
-    told = receiver.json()
-    assert (told["type"], told["operator"]) == ("PUSH_ARTIFACT", "alice")
-    assert told["event_data"]["resources"] == [
-        {"digest": pushed.digest, "tag": "v1", "resource_url": "testserver/library/alpine:v1"}
-    ]
-    assert told["event_data"]["repository"]["repo_full_name"] == "library/alpine"
-    assert headers["Authorization"] == secret
-    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    assert headers["X-Harborsite-Signature"] == f"sha256={signature}"
-    (execution,) = get(owner, f"{POLICIES}/{number}/executions").json()
-    assert (execution["status"], execution["extra_attrs"]["event_type"]) == ("Success", "PUSH_ARTIFACT")
-    assert secret not in json.dumps(list(Task.objects.values_list("extra_attrs", flat=True)))
-    last = get(owner, "/projects/library/webhook/lasttrigger").json()
-    assert not last[0]["last_trigger_time"].startswith("0001")
-
-
-def test_only_wanted_events_of_the_own_project_are_told(owner: Client, receiver: Receiver, carol: User) -> None:
-    made(post(owner, POLICIES, hook(receiver.url, "DELETE_ARTIFACT", payload_format="CloudEvents")))
-    push(owner, "library/alpine:v1", image("quiet"))
-    make_project("mine", carol)
-    push(client_for(carol), "mine/alpine:v1", image("quiet"))
-    run_everything()
-    assert receiver.got == []
-    delete(owner, "/projects/library/repositories/alpine/artifacts/v1")
-    run_everything()
-    assert receiver.json()["type"] == "harbor.artifact.deleted"
-    assert receiver.got[0][0]["Content-Type"] == "application/cloudevents+json"
-
-
-def test_a_delivery_that_failed_is_tried_again(owner: Client, receiver: Receiver) -> None:
-    receiver.status = 503
-    made(post(owner, POLICIES, hook(receiver.url)))
-    push(owner, "library/alpine:v1", image("late"))
-    run_everything()
-    assert Task.objects.get().status == Status.PENDING
-    receiver.status = 204
-    Task.objects.update(not_before=None)
-    run_everything()
-    assert Execution.objects.get().status == Status.SUCCESS
-    assert len(receiver.got) == 2
-
-
-def test_an_address_that_may_not_be_called_is_not_called(owner: Client) -> None:
-    events.forget()
-    made(post(owner, POLICIES, hook("http://169.254.169.254/latest/meta-data")))
-    push(owner, "library/alpine:v1", image("ssrf"))
-    run_everything()
-    assert Execution.objects.get().status == Status.ERROR
-    events.forget()
-
-
-def test_slack_gets_blocks(owner: Client, receiver: Receiver) -> None:
-    made(post(owner, POLICIES, hook(receiver.url, type="slack")))
-    push(owner, "library/alpine:v1", image("slack"))
-    run_everything()
-    texts = [block["text"]["text"] for block in receiver.json()["blocks"]]
-    assert "*event_type:* PUSH_ARTIFACT" in texts
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"targets": []},
-        {"event_types": []},
-        {"event_types": ["DANCE"]},
-        {"targets": [{"type": "pigeon", "address": "http://x"}]},
-        {"targets": [{"type": "http", "address": "ftp://x"}]},
-        {"targets": [{"type": "slack", "address": "http://x", "payload_format": "Default"}]},
-        {"targets": [{"type": "http", "address": "http://x", "auth_header": "a\r\nX-Evil: 1"}]},
-        {"name": ""},
-    ],
-)
-def test_a_webhook_that_can_not_be_is_refused(owner: Client, wrong: dict[str, Any]) -> None:
-    assert post(owner, POLICIES, {**hook("http://example.com"), **wrong}).status_code == 400
-    assert not WebhookPolicy.objects.exists()
-
-
-def test_a_webhook_is_its_projects_own(owner: Client, receiver: Receiver, carol: User) -> None:
-    make_project("mine", carol)
-    number = made(post(owner, POLICIES, hook(receiver.url)))
-    push(owner, "library/alpine:v1", image("mine"))
-    run_everything()
-    task = Task.objects.get()
-    foreign, client = f"/projects/mine/webhook/policies/{number}", client_for(carol)
-    for path in (
-        foreign,
-        f"{foreign}/executions",
-        f"{foreign}/executions/{task.execution_id}/tasks",
-        f"{foreign}/executions/{task.execution_id}/tasks/{task.pk}/log",
-        f"/projects/mine/webhook/jobs?policy_id={number}",
-    ):
-        assert get(client, path).status_code == 404, path
-    assert put(client, foreign, hook("http://evil.example")).status_code == 404
-    assert delete(client, foreign).status_code == 404
-    assert names(get(owner, POLICIES)) == ["hook"]
