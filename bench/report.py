@@ -90,8 +90,8 @@ def write_json(results: Sequence[Result], weight: Weight) -> Path:
     return file
 
 
-def write_docs(text: str) -> None:
+def write_docs(text: str, begin: str = BEGIN, end: str = END) -> None:
     """Put the table between its marks in docs/performance.md."""
-    before, _, rest = DOCS.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    before, _, rest = DOCS.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    DOCS.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
