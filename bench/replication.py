@@ -138,7 +138,7 @@ def measure(fleet: Fleet, rounds: int, only: str) -> dict[str, dict[str, list[fl
         fleet.push(site.host, "admin", site.password)
         for number in range(rounds):
             for name, empty in TARGETS.items():
-                for way in list(WAYS) if number % 2 == 0 else reversed(WAYS):
+                for way in [*WAYS] if number % 2 == 0 else [*WAYS][::-1]:
                     if only not in {"", way}:
                         continue
                     with empty() as target:
