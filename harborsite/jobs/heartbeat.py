@@ -28,6 +28,13 @@ def connect() -> None:
 
 
 def _begin(**kwargs: Any) -> None:
+    """This worker may take the place of one that was killed: what that one was doing is put back at once."""
+    from harborsite.jobs import sweep
+
+    try:
+        sweep.recover_from_the_dead(timezone.now())
+    except Error:
+        logger.warning("nothing taken up", exc_info=True)
     threading.Thread(target=_beat_for_ever, name="heartbeat", daemon=True).start()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -30,38 +32,76 @@ def tick() -> None:
     Worker.objects.filter(heartbeat__lt=now - timedelta(seconds=4 * BEAT_SECONDS)).delete()
 
 
+def start_over() -> None:
+    """Before the first worker of this host starts: whatever a killed server left is taken up now, not in a minute."""
+    now = timezone.now()
+    recover_from_the_dead(now)
+    _push_waiting(now)
+    _push_unlaunched(now)
+
+
 def recover_lost_tasks(now: datetime) -> None:
     """Put back what a dead worker was doing: its lease has run out."""
     for task in Task.objects.filter(status=Status.RUNNING, lease_until__lt=now)[:BATCH]:
-        hopeless = task.run_count >= LOST_RUNS
-        with transaction.atomic():
-            lost = Task.objects.filter(pk=task.pk, run_count=task.run_count, status=Status.RUNNING, lease_until__lt=now)
-            if not lost.update(
-                status=Status.ERROR if hopeless else Status.PENDING,
-                status_message="its worker died" if hopeless else "",
-                lease_until=None,
-                end_time=now if hopeless else None,
-                update_time=now,
-            ):
-                continue
-            engine.refresh(task.execution_id)
-            if hopeless:
-                signals.announce(task, Status.ERROR)
-            else:
-                queue.push(queue.RUN, task.pk)
-        logger.warning("task recovered", extra={"task": task.pk, "kind": task.vendor_type, "hopeless": hopeless})
+        _put_back(task, now)
+
+
+def recover_from_the_dead(now: datetime) -> None:
+    """Put back what processes of this host were doing that are no more; nobody need wait for their leases."""
+    for task in Task.objects.filter(status=Status.RUNNING, worker__startswith=f"{socket.gethostname()}:")[:BATCH]:
+        if not _is_running(int(task.worker.rpartition(":")[2])):
+            _put_back(task, now)
+
+
+def _is_running(pid: int) -> bool:
+    """Whether there is such a process, other than this one, which has just started."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()
+
+
+def _put_back(task: Task, now: datetime) -> None:
+    hopeless = task.run_count >= LOST_RUNS
+    with transaction.atomic():
+        lost = Task.objects.filter(
+            pk=task.pk, run_count=task.run_count, status=Status.RUNNING, lease_until=task.lease_until
+        )
+        if not lost.update(
+            status=Status.ERROR if hopeless else Status.PENDING,
+            status_message="its worker died" if hopeless else "",
+            lease_until=None,
+            end_time=now if hopeless else None,
+            update_time=now,
+        ):
+            return
+        engine.refresh(task.execution_id)
+        if hopeless:
+            signals.announce(task, Status.ERROR)
+        else:
+            queue.push(queue.RUN, task.pk)
+    logger.warning("task recovered", extra={"task": task.pk, "kind": task.vendor_type, "hopeless": hopeless})
 
 
 def push_again(now: datetime) -> None:
     """Queue what waits, when the queue has run dry: an entry may have been lost, a retry may have come due."""
-    if get_broker().queue_size():
-        return
+    if not get_broker().queue_size():
+        _push_waiting(now)
+        _push_unlaunched(now - timedelta(minutes=1))
+
+
+def _push_waiting(now: datetime) -> None:
     paused = PausedQueue.objects.values("vendor_type")
     waiting = Task.objects.filter(status=Status.PENDING).exclude(vendor_type__in=paused).exclude(not_before__gt=now)
     for task_id in waiting.order_by("pk").values_list("pk", flat=True)[:BATCH]:
         queue.push(queue.RUN, task_id)
-    stale = now - timedelta(minutes=1)
-    unlaunched = Execution.objects.filter(launched=False, status=Status.RUNNING, update_time__lt=stale)
+
+
+def _push_unlaunched(since: datetime) -> None:
+    unlaunched = Execution.objects.filter(launched=False, status=Status.RUNNING, update_time__lt=since)
     for execution_id in unlaunched.values_list("pk", flat=True)[:BATCH]:
         queue.push(queue.LAUNCH, execution_id)
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 import uuid
 from typing import Any
 
+from django.db import Error, connections
 from django_q.cluster import Sentinel
+
+from harborsite.jobs import sweep
+
+logger = logging.getLogger(__name__)
 
 
 class StopSignal:
@@ -33,4 +39,15 @@ def run() -> None:
     stop, started = StopSignal(), StopSignal()
     sentinel = Sentinel(stop, started, uuid.uuid4(), start=False)
     signal.signal(signal.SIGTERM, stop.set)
+    _take_up()
     sentinel.start()
+
+
+def _take_up() -> None:
+    """A database that is away now will be there for the sweep, which looks every minute."""
+    try:
+        sweep.start_over()
+    except Error:
+        logger.warning("nothing taken up", exc_info=True)
+    finally:
+        connections.close_all()  # a connection must not be shared by a fork

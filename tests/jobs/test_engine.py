@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -166,6 +169,26 @@ def test_a_task_of_a_dead_worker_is_put_back_and_its_late_outcome_ignored() -> N
     runner.run(task.pk)
     execution.refresh_from_db()
     assert execution.status == Status.SUCCESS
+
+
+def test_what_a_dead_process_of_this_host_was_doing_is_taken_up_at_once() -> None:
+    with subprocess.Popen(["true"]) as gone, subprocess.Popen(["sleep", "60"]) as alive:
+        gone.wait()
+        workers = {
+            f"{socket.gethostname()}:{gone.pid}": Status.PENDING,
+            f"{socket.gethostname()}:{os.getpid()}": Status.PENDING,  # it has just started, so that was not its own
+            f"{socket.gethostname()}:{alive.pid}": Status.RUNNING,
+            f"elsewhere:{gone.pid}": Status.RUNNING,
+        }
+        until = timezone.now() + timedelta(minutes=1)
+        for worker in workers:
+            _, task = started()
+            Task.objects.filter(pk=task.pk).update(status=Status.RUNNING, lease_until=until, worker=worker, run_count=1)
+        OrmQ.objects.all().delete()
+        sweep.start_over()
+        alive.kill()
+    assert dict(Task.objects.values_list("worker", "status")) == workers
+    assert OrmQ.objects.count() >= 2
 
 
 def test_a_task_that_kills_its_workers_is_given_up() -> None:
