@@ -62,9 +62,12 @@ def collect(job: Job) -> None:
         job.log(line)
         job.check_stop()
 
+    workers = job.attrs.get("workers")
     result = gc.run(
         dry_run=bool(job.attrs.get("dry_run")),
         delete_untagged=bool(job.attrs.get("delete_untagged")),
+        workers=workers if isinstance(workers, int) else 1,
         report=report,
+        progress=lambda done, total: job.progress(done, total, "blobs"),
     )
     job.remember(freed_space=result.bytes, purged_blobs=result.blobs, purged_manifests=result.manifests)

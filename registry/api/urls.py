@@ -27,6 +27,8 @@ urlpatterns = [
     path(f"{RETENTION}/executions/<number:eid>/tasks", retention.RetentionTasksView.as_view()),
     path(f"{RETENTION}/executions/<number:eid>/tasks/<number:tid>", retention.RetentionTaskLogView.as_view()),
     path("system/gc", garbage.GarbageRunsView.as_view()),
+    path("system/gc/preview", garbage.GarbagePreviewView.as_view()),
+    path("system/gc/footprints", garbage.RepositoryFootprintView.as_view()),
     path("system/gc/schedule", garbage.GarbageScheduleView.as_view()),
     path("system/gc/<number:run_id>", garbage.GarbageRunView.as_view()),
     path("system/gc/<number:run_id>/log", garbage.GarbageLogView.as_view()),

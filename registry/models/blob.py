@@ -11,13 +11,20 @@ from registry.models.artifact import DIGEST_LENGTH
 
 
 class Blob(models.Model):
-    """Bytes in the store, by digest. Garbage collection walks `status` through Harbor's states."""
+    """Bytes in the store, by digest. Garbage collection walks `status` through Harbor's states.
+
+    A damaged blob is one whose bytes are missing or wrong, as a check of the storage has found: it is not served and
+    not mounted, so that clients push it again, which heals it.
+    """
 
     class Status(models.TextChoices):
         NONE = "none", _("In use")
         DELETE = "delete", _("Marked for deletion")
         DELETING = "deleting", _("Being deleted")
         DELETE_FAILED = "deletefailed", _("Deletion failed")
+        DAMAGED = "damaged", _("Damaged")
+
+    DOOMED = (Status.DELETE, Status.DELETING, Status.DELETE_FAILED)
 
     digest = models.CharField(_("digest"), max_length=DIGEST_LENGTH, unique=True)
     size = models.BigIntegerField(_("size"))

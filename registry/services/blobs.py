@@ -7,7 +7,7 @@ nobody links it and re-checks under the blob's lock, so whoever links a blob loc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -45,7 +45,7 @@ class HeldBlob:
 
 
 def find(*, repository_name: str, digest: Digest) -> HeldBlob:
-    """The blob, if this repository holds it; one query. Raises BlobUnknown."""
+    """The blob, if this repository holds it and it is not damaged; one query. Raises BlobUnknown."""
     rows = _held(repository_name, str(digest))
     if not rows:
         raise BlobUnknown(detail=str(digest))
@@ -55,6 +55,7 @@ def find(*, repository_name: str, digest: Digest) -> HeldBlob:
 @prepared
 def _held(repository: str, digest: str) -> QuerySet[BlobLink, tuple[int, int, datetime]]:
     links = BlobLink.objects.filter(repository_name=repository, blob__digest=digest)
+    links = links.exclude(blob__status=Blob.Status.DAMAGED)
     return links.values_list("blob__size", "pk", "update_time")
 
 
@@ -79,18 +80,22 @@ def prepare(*, project: Project, digest: Digest, size: int) -> None:
         blob = instance(Blob, found[0])
         if blob.status == Blob.Status.NONE and blob.update_time > timezone.now() - RENEW_AFTER:
             return
-        with transaction.atomic():
-            rescued = (
-                Blob.objects.filter(pk=blob.pk)
-                .exclude(status=Blob.Status.DELETING)
-                .update(status=Blob.Status.NONE, update_time=timezone.now())
-            )
-        if rescued:
+        if _rescue(blob.pk):
             return
         if time.monotonic() > deadline:
             raise BlobBusy(headers={"Retry-After": "10"})
         time.sleep(0.05)
     quotas.check(project=project, size=size)
+
+
+def _rescue(blob: int) -> bool:
+    """Take the mark off a blob that is not being removed; one that is damaged stays so until its bytes are here."""
+    now = timezone.now()
+    with transaction.atomic():
+        if Blob.objects.filter(pk=blob, status=Blob.Status.DAMAGED).update(update_time=now):
+            return True
+        marked = Blob.objects.filter(pk=blob).exclude(status__in=(Blob.Status.DELETING, Blob.Status.DAMAGED))
+        return bool(marked.update(status=Blob.Status.NONE, update_time=now))
 
 
 @prepared
@@ -152,7 +157,7 @@ def mount(*, project: Project, repository_name: str, digest: Digest, source: str
         blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
         if blob is None or not BlobLink.objects.filter(blob=blob, repository_name=source).exists():
             return None
-        if blob.status == Blob.Status.DELETING:
+        if blob.status in {Blob.Status.DELETING, Blob.Status.DAMAGED}:
             return None
         if blob.status != Blob.Status.NONE:
             blob.status = Blob.Status.NONE
@@ -228,7 +233,7 @@ def _needed(repository_name: str, digests: Collection[str]) -> set[str]:
     return found
 
 
-def chunks(values: Collection[T], size: int = _IN_LIST) -> Iterator[list[T]]:
+def chunks(values: Iterable[T], size: int = _IN_LIST) -> Iterator[list[T]]:
     """`values` in pieces that fit into one IN (…) of any database."""
     rest = iter(values)
     while piece := list(islice(rest, size)):

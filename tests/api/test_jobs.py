@@ -14,7 +14,7 @@ from audit.models import AuditLog
 from harborsite.jobs import runner
 from harborsite.jobs.models import Execution, PausedQueue, Schedule, Status, Task, Worker
 from projects.models import Project, User
-from registry.models import Blob, BlobLink
+from registry.models import Artifact, Blob, BlobLink
 from tests.api.calls import delete, get, made, names, post, put
 from tests.factories import client_for, push
 from tests.images import image
@@ -51,6 +51,40 @@ def test_garbage_is_collected_when_asked(boss: Client, library: Project) -> None
     assert not Blob.objects.exists()
     assert b"freed" in get(boss, f"/system/gc/{number}/log").content
     assert [each["id"] for each in get(boss, "/system/gc").json()] == [number]
+
+
+def test_the_preview_names_projects_repositories_and_tags(boss: Client, library: Project) -> None:
+    owner = client_for(library.owner)
+    gone, kept = image("gone"), image("kept")
+    push(owner, "library/alpine:v1", gone)
+    push(owner, "library/alpine:v1", kept)
+    push(owner, "library/alpine:v2", kept)
+    push(owner, "library/debian:v1", gone)
+    size = {name: sum(len(blob.data) for blob in one.blobs) for name, one in (("gone", gone), ("kept", kept))}
+    rows = get(boss, "/system/gc/footprints", repository="library/alpine", page_size=1)
+    assert rows["X-Total-Count"] == "2"
+    assert rows.json() == [
+        {"digest": kept.digest, "tags": ["v1", "v2"], "exclusive": size["kept"], "shared": 0}
+    ]  # fmt: skip
+    yesterday = timezone.now() - timedelta(days=1)
+    for rows_of in (Blob.objects, BlobLink.objects):
+        rows_of.update(update_time=yesterday)
+    Artifact.objects.update(push_time=yesterday)
+    assert get(boss, "/system/gc/preview").json()["bytes"] == 0
+    found = get(boss, "/system/gc/preview", delete_untagged="true").json()
+    assert (found["manifests"], found["blobs"], found["bytes"]) == (1, 0, 0), "the other repository needs the blobs"
+    delete(owner, "/projects/library/repositories/debian")
+    found = get(boss, "/system/gc/preview", delete_untagged="true").json()
+    assert found["projects"] == [
+        {"name": "library", "exclusive": size["gone"], "shared": 0, "blobs": 2, "manifests": 1}
+    ]  # fmt: skip
+    assert {share["name"]: share["shared"] for share in found["repositories"]} == {
+        "library/alpine": size["gone"],
+        "library/debian": size["gone"],
+    }
+    assert [share["name"] for share in found["artifacts"]] == [f"library/alpine@{gone.digest}"]
+    assert get(boss, "/system/gc/footprints", repository="no/where").status_code == 404
+    assert get(boss, "/system/gc/footprints").status_code == 422
 
 
 def test_a_schedule_is_set_changed_and_removed(boss: Client) -> None:
@@ -121,7 +155,14 @@ def test_the_dashboard_shows_and_pauses_queues(boss: Client) -> None:
 
 def test_only_administrators_look_at_jobs(bob: User) -> None:
     member = client_for(bob)
-    for path in ("/system/gc", "/system/gc/schedule", "/system/purgeaudit", "/jobservice/pools", "/schedules"):
+    for path in (
+        "/system/gc",
+        "/system/gc/preview",
+        "/system/gc/schedule",
+        "/system/purgeaudit",
+        "/jobservice/pools",
+        "/schedules",
+    ):
         assert get(member, path).status_code == 403, path
         assert get(Client(), path).status_code == 401, path
     assert post(member, "/system/gc/schedule", when("Manual")).status_code == 403

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import time
@@ -18,11 +19,13 @@ from django.utils import timezone
 from audit.models import AuditLog
 from harborsite.db.exclusive import exclusive
 from projects.models import Project, Quota
-from registry.models import Artifact, Blob, BlobLink, BlobUpload
+from registry.models import Artifact, Blob, BlobLink, BlobUpload, ImmutableRule
 from registry.oci.digest import Digest
-from registry.services import gc
+from registry.services import gc, preview
+from registry.services.preview import Share
 from registry.storage import BlobStore
-from tests.images import artifact, digest_of, image, index
+from tests.factories import client_for
+from tests.images import artifact, digest_of, image, index, index_of
 from tests.registry import wire
 
 OLD = timedelta(hours=3)
@@ -158,8 +161,6 @@ def test_a_blob_that_is_being_deleted_can_be_pushed_again_in_a_moment(owner: Cli
 
 def test_bytes_without_a_row_go_after_the_grace(owner: Client, blob_store: BlobStore, root: Path) -> None:
     """A server that was killed between the rename and the commit."""
-    import io
-
     stray = b"nobody knows me"
     blob_store.put(io.BytesIO(stray), Digest.of(stray))
     wire.push(owner, "library/app:v1", image())
@@ -213,6 +214,115 @@ def test_an_untagged_index_goes_with_its_children(owner: Client) -> None:
     assert not Artifact.objects.exists()
 
 
+def test_a_signature_with_an_immutable_tag_keeps_its_untagged_subject(owner: Client, library: Project) -> None:
+    subject = image("signed")
+    wire.push(owner, "library/app:v1", subject)
+    wire.push(owner, "library/app:keep", artifact(b"signature", subject=subject))
+    wire.push(owner, "library/app:v1", image("newer"))
+    wire.push(owner, "library/app", image("nobody's"))
+    ImmutableRule.objects.create(
+        project=library,
+        tag_selectors=[{"kind": "doublestar", "decoration": "matches", "pattern": "keep"}],
+        scope_selectors={"repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}]},
+    )
+    age()
+    wanted = gc.run(delete_untagged=True, dry_run=True)
+    assert wanted.manifests == 1
+    said: list[str] = []
+    assert gc.run(delete_untagged=True, report=said.append) == wanted
+    assert any(subject.digest in line and "immutable" in line for line in said)
+    assert wire.get_manifest(owner, "library/app", subject.digest).status_code == 200
+
+
+def test_a_part_of_two_untagged_indexes_goes_with_the_last_of_them(owner: Client) -> None:
+    part = image("part")
+    for number in range(2):
+        wire.push(owner, f"library/app:{number}", index_of(part, image(f"other {number}")))
+        owner.delete(f"/v2/library/app/manifests/{number}")
+    age()
+    wanted = gc.run(delete_untagged=True, dry_run=True)
+    assert wanted.manifests == 5
+    assert gc.run(delete_untagged=True) == wanted
+
+
+def test_the_preview_says_what_goes_on_whose_account(
+    owner: Client, library: Project, commons: Project, blob_store: BlobStore, root: Path
+) -> None:
+    other = client_for(commons.owner)
+    mine, both, untagged, kept = image("mine"), image("both"), image("untagged"), image("kept")
+    for name in ("mine", "both", "kept"):
+        wire.push(owner, f"library/app:{name}", {"mine": mine, "both": both, "kept": kept}[name])
+    wire.push(owner, "library/web", untagged)
+    wire.push(other, "commons/app:both", both)
+    for client, name, pushed in ((owner, "library", mine), (owner, "library", both), (other, "commons", both)):
+        client.delete(f"/v2/{name}/app/manifests/{pushed.digest}")
+    wire.put_blob(owner, "library/web", b"unlinked")
+    owner.delete(f"/v2/library/web/blobs/{digest_of(b'unlinked')}")
+    blob_store.put(io.BytesIO(b"stray"), Digest.of(b"stray"))
+    age()
+    age_files(root)
+    size = {name: sum(len(blob.data) for blob in one.blobs) for name, one in
+            (("mine", mine), ("both", both), ("untagged", untagged))}  # fmt: skip
+    found = preview.compute(delete_untagged=True, grace=gc.GRACE)
+    assert found.projects == [
+        Share("library", size["mine"] + size["untagged"], size["both"], blobs=6, manifests=1),
+        Share("commons", 0, size["both"], blobs=2),
+    ]
+    assert {share.name: share.exclusive for share in found.repositories} == {
+        "library/app": size["mine"],
+        "library/web": size["untagged"],
+        "commons/app": 0,
+    }
+    assert found.artifacts == [Share(f"library/web@{untagged.digest}", size["untagged"], 0, 2, 1)]
+    assert found.unheld == len(b"unlinked" + b"stray")
+    assert (found.manifests, found.blobs, found.bytes) == (1, 8, sum(size.values()) + found.unheld)
+    assert preview.compute(delete_untagged=False, grace=gc.GRACE).bytes == found.bytes - size["untagged"]
+    done = gc.run(delete_untagged=True)
+    assert (done.manifests, done.blobs, done.bytes) == (found.manifests, found.blobs, found.bytes)
+    assert preview.compute(delete_untagged=True, grace=gc.GRACE) == preview.Preview()
+
+
+def test_workers_remove_files_side_by_side(owner: Client, blob_store: BlobStore, monkeypatch: Any) -> None:
+    """Three deletions wait for each other: one worker alone would never get past the first."""
+    for number in range(3):
+        wire.put_blob(owner, "library/app", b"blob %d" % number)
+    age()
+    together, delete = threading.Barrier(3, timeout=10), blob_store.delete
+
+    def deleting(digest: Digest) -> None:
+        together.wait()
+        delete(digest)
+
+    monkeypatch.setattr(blob_store, "delete", deleting)
+    told: list[tuple[int, int]] = []
+    assert gc.run(workers=3, progress=lambda done, total: told.append((done, total))).blobs == 3
+    assert told == [(3, 3)]
+    assert digests(blob_store) == set()
+
+
+def test_a_run_that_is_stopped_is_finished_by_the_next(owner: Client, monkeypatch: Any) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop_at(word: str) -> Callable[[str], None]:
+        def report(line: str) -> None:
+            if line.startswith(word):
+                raise Stopped
+
+        return report
+
+    monkeypatch.setattr(gc, "_BATCH", 2)
+    for number in range(5):
+        wire.put_blob(owner, "library/app", b"blob %d" % number)
+    age()
+    for word, left in (("repository", 5), ("5", 5), ("blob", 3)):
+        with pytest.raises(Stopped):
+            gc.run(report=stop_at(word))
+        assert Blob.objects.count() == left, word
+    assert gc.run().blobs == 3
+    assert not Blob.objects.exists()
+
+
 def test_only_one_collection_at_a_time(owner: Client) -> None:
     refused: list[Exception] = []
 
@@ -245,8 +355,6 @@ def test_pushes_and_collections_at_the_same_time(owner: Client, library: Project
         connection.close()
 
     def work(number: int) -> None:
-        from tests.factories import client_for
-
         client = client_for(library.owner)
         repository = f"library/app{number % 2}"
         for turn in range(8):
@@ -281,8 +389,6 @@ def test_pushed_images_survive_collections(owner: Client, library: Project) -> N
         connection.close()
 
     def work(number: int) -> None:
-        from tests.factories import client_for
-
         client = client_for(library.owner)
         for turn in range(4):
             pushed = image(f"turn {turn % 2}", layers=2)

@@ -19,7 +19,11 @@ class Command(OperatorCommand):
     help = "Remove blobs that no artifact needs. The server may run, and go on being pushed to."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="only say what would be freed, in all and for each project, repository and untagged artifact",
+        )
         parser.add_argument("--delete-untagged", action="store_true", help="remove artifacts without a tag first")
         parser.add_argument(
             "--grace",
@@ -27,6 +31,14 @@ class Command(OperatorCommand):
             default=int(gc.GRACE.total_seconds() // 60),
             metavar="MINUTES",
             help="keep what was pushed or asked for since, as somebody may be pushing an image of it (default: 120)",
+        )
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=1,
+            choices=range(1, gc.MAX_WORKERS + 1),
+            metavar="1-10",
+            help="how many files are removed at the same time (default: 1)",
         )
         parser.add_argument("--json", action="store_true", help="the totals as one JSON object, for scripts")
 
@@ -36,6 +48,7 @@ class Command(OperatorCommand):
             dry_run=options["dry_run"],
             delete_untagged=options["delete_untagged"],
             grace=timedelta(minutes=max(0, options["grace"])),
+            workers=options["workers"],
             report=(lambda line: None) if options["json"] else self.stdout.write,
         )
         if options["json"]:
