@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+MAX_RESOURCE = 700  # a repository with a tag or digest has 391; MySQL's indexes take 3,072 bytes
+
 
 class AuditLog(models.Model):
     """One event. `operation` is an `audit.events.Operation`; the sentence for people is made when it is shown."""
@@ -12,7 +14,7 @@ class AuditLog(models.Model):
     username = models.CharField(_("user name"), max_length=255)
     operation = models.CharField(_("operation"), max_length=64)
     resource_type = models.CharField(_("resource type"), max_length=64)
-    resource = models.CharField(_("resource"), max_length=1024)
+    resource = models.CharField(_("resource"), max_length=MAX_RESOURCE)
     project_id = models.BigIntegerField(_("project"), null=True, blank=True)
     successful = models.BooleanField(_("successful"), default=True)
     data = models.JSONField(_("details"), default=dict, blank=True)
@@ -24,6 +26,10 @@ class AuditLog(models.Model):
             models.Index(fields=["-op_time", "-id"], name="audit_by_time"),
             models.Index(fields=["project_id", "-op_time"], name="audit_by_project"),
             models.Index(fields=["username", "-op_time"], name="audit_by_user"),
+            models.Index(fields=["operation", "-op_time"], name="audit_by_operation"),
+            models.Index(fields=["resource_type", "-op_time"], name="audit_by_resource_type"),
+            models.Index(fields=["successful", "-op_time"], name="audit_by_result"),
+            models.Index(fields=["resource"], name="audit_by_resource"),
         ]
         verbose_name = _("audit log")
         verbose_name_plural = _("audit logs")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from audit.events import Operation, ResourceType
-from audit.models import AuditLog
+from audit.models import MAX_RESOURCE, AuditLog
 from harborsite.db.prepared import Insert
 from harborsite.principal import Principal
 
@@ -29,7 +29,7 @@ def record(
         username=name_of(actor),
         operation=operation,
         resource_type=resource_type,
-        resource=resource[:1024],
+        resource=resource[:MAX_RESOURCE],
         project_id=project_id,
         successful=successful,
         data=dict(data or {}),
@@ -62,7 +62,7 @@ def record_pulls(pulls: Iterable[Pull]) -> None:
             username=pull.username,
             operation=Operation.PULL,
             resource_type=ResourceType.ARTIFACT,
-            resource=pull.resource[:1024],
+            resource=pull.resource[:MAX_RESOURCE],
             project_id=pull.project_id,
             data={"digest": pull.digest},
             op_time=pull.when,

@@ -169,6 +169,8 @@ def _suffixed(suffix: str, term: Term) -> Term:
 def _condition(column: Column, term: Term) -> Q:
     path, convert = column.path, column.convert
     match term:
+        case Exact(value) if convert is to_flag:
+            return Q(**{f"{path}__in": [convert(value)]})  # Django writes `WHERE flag`, for which SQLite takes no index
         case Exact(value):
             return Q(**{path: convert(value)})
         case Fuzzy(value):

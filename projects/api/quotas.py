@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import BigIntegerField, Case, F, Value, When
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,9 +22,11 @@ from projects.services import quotas
 COLUMNS = {
     "creation_time": Column("creation_time", to_time),
     "update_time": Column("update_time", to_time),
-    "hard.storage": Column("limit", to_number),
+    "hard.storage": Column("hard", to_number),
     "used.storage": Column("used", to_number),
 }
+_UNLIMITED_LAST = Case(When(hard=UNLIMITED, then=Value(2**63 - 1)), default=F("hard"), output_field=BigIntegerField())
+SORTS = {**COLUMNS, "hard.storage": Column("limit", to_number)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,13 @@ class QuotasView(ApiView):
     actions = {"GET": "quota:list"}
 
     def get(self, request: Request) -> Response:
-        rows = Quota.objects.select_related("project").annotate(limit=_limit())
+        rows = Quota.objects.select_related("project").annotate(limit=_UNLIMITED_LAST)
         if request.GET.get("reference", "project") != "project":
             rows = rows.none()
         if given := request.GET.get("reference_id"):
             rows = rows.filter(project_id=parameters.integer(given, "reference_id"))
         rows = query.filtered(rows, query.parse(request.GET.get("q", "")), COLUMNS)
-        rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-creation_time",))
+        rows = query.ordered(rows, request.GET.get("sort", ""), SORTS, ("-creation_time",))
         return paged(request, rows, lambda found: [render(quota, stamp(quota.update_time)) for quota in found])
 
 
@@ -79,10 +82,3 @@ def _find(quota_id: int) -> Quota:
     if quota is None:
         raise NotFound(f"quota {quota_id} not found")
     return quota
-
-
-def _limit() -> Any:
-    """The limit for sorting: none at all is the largest."""
-    from django.db.models import BigIntegerField, Case, F, Value, When
-
-    return Case(When(hard=UNLIMITED, then=Value(2**63 - 1)), default=F("hard"), output_field=BigIntegerField())

@@ -36,6 +36,11 @@ class Project(models.Model):
 
     class Meta:
         ordering = ["name"]
+        indexes = [
+            models.Index(fields=["public", "name"], name="project_by_public"),
+            models.Index(fields=["creation_time"], name="project_by_creation_time"),
+            models.Index(fields=["update_time"], name="project_by_update_time"),
+        ]
         verbose_name = _("project")
         verbose_name_plural = _("projects")
 

@@ -21,6 +21,12 @@ class Quota(models.Model):
 
     class Meta:
         ordering = ["-creation_time"]
+        indexes = [
+            models.Index(fields=["hard"], name="quota_by_hard"),
+            models.Index(fields=["used"], name="quota_by_used"),
+            models.Index(fields=["creation_time"], name="quota_by_creation_time"),
+            models.Index(fields=["update_time"], name="quota_by_update_time"),
+        ]
         constraints = [models.CheckConstraint(condition=models.Q(used__gte=0), name="quota_used_not_negative")]
         verbose_name = _("project quota")
         verbose_name_plural = _("project quotas")

@@ -53,6 +53,7 @@ class Robot(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [models.UniqueConstraint(fields=["name"], name="one_robot_per_name")]
+        indexes = [models.Index(fields=["level", "name"], name="robot_by_level")]
         verbose_name = _("robot account")
         verbose_name_plural = _("robot accounts")
 

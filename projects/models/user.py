@@ -82,6 +82,13 @@ class User(AbstractBaseUser):
 
     class Meta:
         ordering = ["username"]
+        indexes = [
+            models.Index(fields=["realname"], name="user_by_realname"),
+            models.Index(fields=["comment"], name="user_by_comment"),
+            models.Index(fields=["sysadmin_flag", "username"], name="user_by_sysadmin_flag"),
+            models.Index(fields=["creation_time"], name="user_by_creation_time"),
+            models.Index(fields=["update_time"], name="user_by_update_time"),
+        ]
         verbose_name = _("user")
         verbose_name_plural = _("users")
 

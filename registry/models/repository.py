@@ -33,6 +33,12 @@ class Repository(models.Model):
 
     class Meta:
         ordering = ["-creation_time", "-id"]
+        indexes = [
+            models.Index(fields=["creation_time"], name="repository_by_creation_time"),
+            models.Index(fields=["update_time"], name="repository_by_update_time"),
+            models.Index(fields=["pull_count"], name="repository_by_pull_count"),
+            models.Index(fields=["project", "-update_time"], name="repository_in_project"),
+        ]
         verbose_name = _("repository")
         verbose_name_plural = _("repositories")
 
