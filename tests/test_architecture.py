@@ -273,8 +273,6 @@ WITHOUT_A_PAGE: dict[str, str] = {
     "registry.Blob": "bytes have no page",
     "registry.BlobLink": "a link between tables",
     "registry.BlobUpload": "gone in minutes, and its sender's affair",
-    "replication.Registry": "administered by the REST API",
-    "replication.ReplicationPolicy": "administered by the REST API",
     "jobs.Task": "on the page of its execution",
     "jobs.TaskLog": "the log of a task",
     "jobs.PausedQueue": "a switch on the page of the job service",

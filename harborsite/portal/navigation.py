@@ -46,6 +46,8 @@ TABS = (
 ADMINISTRATION = (
     ("users", _("Users")),
     ("robots", _("Robot accounts")),
+    ("registries", _("Registries")),
+    ("replications", _("Replications")),
     ("labels", _("Labels")),
     ("quotas", _("Project quotas")),
     ("job_queues", _("Job service")),

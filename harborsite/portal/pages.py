@@ -251,6 +251,7 @@ def form_page(
     *,
     success: str,
     next_url: str,
+    template: str = "portal/form.html",
     **context: Any,
 ) -> HttpResponse:
     """Show a form, or hand what was entered to a service and go on; a refusal is shown above the form.
@@ -268,4 +269,4 @@ def form_page(
     frame = {**site.each_context(request), **project_context(request)}
     context.setdefault("submit_label", _("Save"))
     context.setdefault("cancel_url", next_url)
-    return render(request, "portal/form.html", {**frame, **context, "form": form})
+    return render(request, template, {**frame, **context, "form": form})

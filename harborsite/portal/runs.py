@@ -56,6 +56,24 @@ def status_badge(status: str) -> str:
     return format_html('<span class="badge {}">{}</span>', _LOOKS.get(Status(status), ""), Status(status).label)
 
 
+def state_badge(enabled: bool) -> str:
+    """Whether a rule or webhook is switched on."""
+    label = _("Enabled") if enabled else _("Disabled")
+    return format_html('<span class="badge {}">{}</span>', "role" if enabled else "", label)
+
+
+def last_run(execution: Execution | None) -> str:
+    """How the newest execution went, and when it began; for a list of what has executions."""
+    if execution is None:
+        return "–"
+    return format_html("{} {}", status_badge(execution.status), moment(execution.start_time))
+
+
+def said(message: str) -> str:
+    """A status message in the reader's language, where it is one of ours."""
+    return _(message) if message else ""
+
+
 def duration(row: Execution | Task) -> str:
     """Until the end, or until now."""
     if row.start_time is None:
@@ -237,7 +255,7 @@ class TaskList(PortalAdmin[Task]):
 
     @admin.display(description=gettext_lazy("Status"), ordering="status")
     def status_shown(self, row: Task) -> str:
-        return format_html('{} <span class="reason">{}</span>', status_badge(row.status), row.status_message)
+        return format_html('{} <span class="reason">{}</span>', status_badge(row.status), said(row.status_message))
 
     @admin.display(description=gettext_lazy("Progress"))
     def progress(self, row: Task) -> str:
@@ -264,7 +282,10 @@ class TaskList(PortalAdmin[Task]):
 
     @admin.action(permissions=["change"], description=gettext_lazy("Retry"))
     def retry_chosen(self, request: HttpRequest, rows: QuerySet[Task]) -> None:
-        self.each(request, rows, lambda task: engine.retry(task=task), _("{count} will be tried again."))
+        self.each(request, rows, self.retry, _("{count} will be tried again."))
+
+    def retry(self, task: Task) -> None:
+        engine.retry(task=task)
 
 
 def stop_texts() -> dict[str, str]:
@@ -344,6 +365,7 @@ class RunPages:
             crumbs=[*runs.trail, (title, "")],
             execution=execution,
             status=status_badge(execution.status),
+            message=said(execution.status_message),
             trigger=Trigger(execution.trigger).label,
             took=duration(execution),
             facts=self._tasks.facts(execution),

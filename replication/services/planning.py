@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from harborsite.errors import BadRequest, Conflict
 from harborsite.jobs.models import Execution, Status
 from projects.models import User
@@ -18,8 +20,9 @@ from replication.models import VENDOR_TYPE, ReplicationPolicy
 from replication.namespaces import AT_LEAST_TWO, check_parts, target_name
 
 COPY, DELETION, TAG_DELETION = "copy", "deletion", "tag deletion"
-NOTHING_TO_DO = "no resources need to be replicated"
-ALREADY_ACTIVE = "Execution skipped: active replication still in progress."
+# On the wire as they are; the portal shows them in the reader's language.
+NOTHING_TO_DO = gettext_noop("no resources need to be replicated")
+ALREADY_ACTIVE = gettext_noop("Execution skipped: active replication still in progress.")
 
 
 def plan(execution: Execution) -> list[dict[str, object]]:

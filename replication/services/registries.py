@@ -53,12 +53,8 @@ def create_registry(*, description: Description, actor: Principal) -> Registry:
 
 
 def update_registry(*, registry: Registry, changes: Mapping[str, str | bool], actor: Principal) -> Registry:
-    """Change what `changes` names. The stored secret never goes to another place or under weaker checks."""
-    new = _checked(replace(describe(registry), **changes))  # type: ignore[arg-type]  # the edge has typed them
-    trusts_less = (new.insecure and not registry.insecure) or new.ca_certificate != registry.ca_certificate
-    if new.access_secret is None and (new.url != registry.url or trusts_less):
-        new = replace(new, access_secret="")
-    _fill(registry, new)
+    """Change what `changes` names, if the registry answers then."""
+    _fill(registry, _changed(registry, changes))
     _require_free_name(registry)
     _require_healthy(registry)
     _save(registry, Operation.UPDATE, actor)
@@ -87,6 +83,12 @@ def ping_stored(*, registry: Registry, changes: Mapping[str, str]) -> None:
     _require_healthy(registry)
 
 
+def ping_changed(*, registry: Registry, changes: Mapping[str, str | bool]) -> None:
+    """Whether `update_registry` would find an answer; nothing is stored."""
+    _fill(registry, _changed(registry, changes))
+    _require_healthy(registry)
+
+
 def check_all() -> None:
     """Note which registries answer."""
     for registry in Registry.objects.all():
@@ -102,6 +104,15 @@ def describe(registry: Registry) -> Description:
     """A stored registry's description, without its secret."""
     names = ("name", "type", "url", "description", "credential_type", "access_key", "insecure", "ca_certificate")
     return Description(**{name: getattr(registry, name) for name in names})
+
+
+def _changed(registry: Registry, changes: Mapping[str, str | bool]) -> Description:
+    """What it will be. The stored secret never goes to another place or under weaker checks."""
+    new = _checked(replace(describe(registry), **changes))  # type: ignore[arg-type]  # the edge has typed them
+    trusts_less = (new.insecure and not registry.insecure) or new.ca_certificate != registry.ca_certificate
+    if new.access_secret is None and (new.url != registry.url or trusts_less):
+        return replace(new, access_secret="")
+    return new
 
 
 def _checked(given: Description) -> Description:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from audit.events import Operation, ResourceType
 from audit.services import record
 from harborsite.jobs import schedules
-from harborsite.jobs.kinds import GARBAGE_COLLECTION, RETENTION, SYSTEM_ARTIFACT_CLEANUP
+from harborsite.jobs.kinds import GARBAGE_COLLECTION, REPLICATION, RETENTION, SYSTEM_ARTIFACT_CLEANUP
 from harborsite.jobs.models import FINAL, Execution, Status, Task, TaskLog, Trigger, Worker
 from projects.models import Project, User
 from projects.models.user import ADMIN_ID
@@ -23,6 +23,7 @@ from registry.models import Artifact, ArtifactChild, Repository, Tag
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.storage import store
+from replication.models import Registry, ReplicationPolicy
 from tests.factories import add, grant, make_project, make_robot, make_user
 
 _MIB = 1024**2
@@ -143,6 +144,44 @@ def make_jobs() -> None:
         Task.objects.create(execution=run, vendor_type=kind)
 
 
+def make_replication() -> None:
+    """Two registries, three rules, and a run that is half done."""
+    office = Registry.objects.create(
+        name="branch-office", type="harbor", url="https://registry.branch.example.com", access_key="robot$copier",
+        credential_type="basic", access_secret="sealed", status=Registry.Status.HEALTHY, description="Serves the plant",
+    )  # fmt: skip
+    hub = Registry.objects.create(
+        name="docker-hub", type="docker-hub", url="https://hub.docker.com", status=Registry.Status.UNHEALTHY
+    )
+    filters = [{"type": "name", "value": "web-shop/**"}, {"type": "tag", "value": "v*", "decoration": "matches"}]
+    rule = ReplicationPolicy.objects.create(
+        name="shop-to-branch", dest_registry=office, dest_namespace="mirror/shop", dest_namespace_replace_count=1,
+        filters=filters, trigger="scheduled", cron="0 30 2 * * *", speed=2048, description="Every night",
+    )  # fmt: skip
+    ReplicationPolicy.objects.create(name="base-images", src_registry=hub, enabled=False)
+    ReplicationPolicy.objects.create(name="releases", dest_registry=office, trigger="event_based", override=False)
+    now = timezone.now()
+    run = Execution.objects.create(
+        vendor_type=REPLICATION, vendor_id=rule.pk, trigger=Trigger.SCHEDULE, launched=True, start_time=now
+    )
+    for name, status, done in (
+        ("storefront", Status.SUCCESS, 60),
+        ("payments/gateway", Status.RUNNING, 25),
+        ("charts/storefront", Status.ERROR, 10),
+    ):
+        attrs = {
+            "operation": "copy",
+            "resource_type": "artifact",
+            "src_resource": f"web-shop/{name} [24 item(s) in total]",
+        }
+        attrs["dst_resource"] = f"mirror/shop/{name} [24 item(s) in total]"
+        message = "503 Service Unavailable" if status == Status.ERROR else ""
+        Task.objects.create(
+            execution=run, vendor_type=REPLICATION, status=status, status_message=message, extra_attrs=attrs, done=done,
+            total=60, start_time=now, end_time=now if status in FINAL else None,
+        )  # fmt: skip
+
+
 def make_registry() -> User:
     """Everything; returns the administrator."""
     admin = make_user("admin", pk=ADMIN_ID, sysadmin_flag=True, realname="Administrator")
@@ -162,6 +201,7 @@ def make_registry() -> User:
     _fill_shop(shop, people)
     make_execution()
     make_jobs()
+    make_replication()
     for days, project in enumerate(Project.objects.order_by("-pk")):
         made = timezone.now() - timedelta(days=17 * days + 2, hours=5 * days)
         Project.objects.filter(pk=project.pk).update(creation_time=made)

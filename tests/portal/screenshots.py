@@ -43,6 +43,12 @@ PAGES = {
     "settings": "/settings/",
     "events": "/events/",
     "event": "/events/#first",
+    "registries": "/registries/",
+    "new-registry": "/registries/new/?type=google-gcr",
+    "replications": "/replications/",
+    "replication": "/replications/?q=shop-to-branch#first",
+    "edit-replication": "/replications/?q=shop-to-branch#firstedit/",
+    "replication-run": "/replications/?q=shop-to-branch#first#first",
     "job-queues": "/job-service/",
     "job-schedules": "/job-service/schedules/",
     "job-workers": "/job-service/workers/",
@@ -96,14 +102,13 @@ def running_server() -> Iterator[str]:
 
 
 def visit(page: Page, url: str) -> None:
-    """Open an address; `#first` in it means what the first row of that list leads to, and a page below that."""
-    page.goto(url)
-    _list, first, below = url.partition("#first")
-    if first:
+    """Open an address; each `#first` in it means what the first row of the list leads to, then a page below that."""
+    page.goto(url.partition("#first")[0])
+    for below in url.split("#first")[1:]:
         page.locator("#result_list tbody th a").first.click()
         page.wait_for_load_state("load")
-    if below:
-        page.goto(page.url + below)
+        if below:
+            page.goto(page.url + below)
 
 
 def sign_in(page: Page, address: str, username: str, password: str = "") -> None:

@@ -12,8 +12,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
+from harborsite.jobs.kinds import REPLICATION
+from harborsite.jobs.models import Status, Task
 from projects.identity.signin import DEFAULT_PASSWORD
 from projects.models.user import ADMIN_ID
+from replication.admin.registries import PROVIDERS
 from tests.factories import PASSWORD, make_user
 from tests.portal.sample import make_registry
 from tests.portal.screenshots import PAGES, sign_in, visit
@@ -164,7 +167,7 @@ def faults(page: Page, language: str) -> list[str]:
 # Visible text and labels without any Chinese in them, outside of what people named themselves.
 LATIN_TEXTS = r"""() => {
   const own = ".mono, code, pre, .tag, .badge, td, tbody th, dd, dt, .crumbs, h1, .menu > summary"
-    + ", .description, .labels, [lang=en]";
+    + ", .description, .labels, #id_registry, [lang=en]";
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const found = new Set();
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -182,7 +185,77 @@ LATIN_TEXTS = r"""() => {
 }"""
 PRODUCTS = ("Harborsite", "docker", "podman", "nerdctl", "ctr", "crictl", "helm", "oras")
 TERMS = ("API v2.0", "REST API", "swagger.json", "OS/ARCH", "Tag", "Webhook", "SBOM", "MiB", "GiB", "TiB")
-NAMES = frozenset((*PRODUCTS, *TERMS, "English"))
+NAMES = frozenset((*PRODUCTS, *PROVIDERS.values(), *TERMS, "English", "https://registry.example.com"))
+
+
+def test_a_registry_is_tried_in_the_page_and_its_provider_fills_the_form(
+    browser: Browser, live_server: LiveServer
+) -> None:
+    """What was entered stays while the connection is tried; the address is loopback, which may not be called here."""
+    make_registry()
+    watch = watched(browser, live_server, "en", 1440, "light")
+    page = watch.page
+    sign_in(page, live_server.url, "admin")
+    page.goto(f"{live_server.url}/registries/new/")
+    page.get_by_label("Name", exact=True).fill("nearby")
+    page.get_by_label("Provider").select_option("docker-hub")
+    expect(page.get_by_label("Endpoint URL")).to_have_value("https://hub.docker.com")
+    page.get_by_label("Provider").select_option("google-gcr")
+    expect(page.get_by_label("Access ID")).to_have_value("_json_key")
+    page.get_by_label("Endpoint URL").fill("http://127.0.0.1:9/")
+    page.get_by_label("Access secret").fill("canary-91")
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.locator("#answer")).to_contain_text("the registry is unhealthy")
+    expect(page.get_by_label("Access secret")).to_have_value("canary-91")
+    assert page.url.endswith("/registries/new/")
+    assert not [url for url in watch.requests if "canary" in url]
+    watch.check()
+
+
+def test_the_form_of_a_rule_asks_what_the_trigger_needs(browser: Browser, live_server: LiveServer) -> None:
+    make_registry()
+    watch = watched(browser, live_server, "en", 1440, "light")
+    page = watch.page
+    sign_in(page, live_server.url, "admin")
+    page.goto(f"{live_server.url}/replications/new/")
+    often, cron, deletion = (page.get_by_label(name) for name in ("How often", "Cron expression", "Delete remote"))
+    for part in (often, cron, deletion):
+        expect(part).to_be_hidden()
+    page.get_by_label("Trigger").select_option("Scheduled")
+    expect(often).to_be_visible()
+    expect(cron).to_be_hidden()
+    often.select_option("By a cron expression")
+    expect(cron).to_be_visible()
+    page.get_by_label("Trigger").select_option("Event based")
+    for part in (often, cron):
+        expect(part).to_be_hidden()
+    expect(deletion).to_be_visible()
+    page.get_by_label("Name", exact=True).fill("on-push")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("The replication rule has been saved.")).to_be_visible()
+    expect(page.get_by_role("heading", name="on-push")).to_be_visible()
+    watch.check()
+
+
+def test_progress_moves_by_itself_but_not_under_a_choosing_hand(browser: Browser, live_server: LiveServer) -> None:
+    make_registry()
+    watch = watched(browser, live_server, "en", 1440, "light")
+    page = watch.page
+    sign_in(page, live_server.url, "admin")
+    visit(page, live_server.url + PAGES["replication-run"])
+    running = Task.objects.filter(vendor_type=REPLICATION, status=Status.RUNNING)
+    row = page.locator("tr", has_text="payments/gateway")
+    expect(row.locator("progress")).to_have_attribute("value", "41")
+    running.update(done=48)
+    expect(row.locator("progress")).to_have_attribute("value", "80")
+    row.locator("input.action-select").check()
+    running.update(done=54)
+    page.wait_for_timeout(2_500)
+    expect(row.locator("progress")).to_have_attribute("value", "80")
+    expect(row.locator("input.action-select")).to_be_checked()
+    row.locator("input.action-select").uncheck()
+    expect(row.locator("progress")).to_have_attribute("value", "90")
+    watch.check()
 
 
 def test_the_keyboard_reaches_everything_and_escape_closes_the_menu(browser: Browser, live_server: LiveServer) -> None:

@@ -39,6 +39,18 @@
     }
   }
 
+  // Hides the fields that mean nothing beside what is chosen: data-when="trigger=scheduled".
+  function showWhatApplies() {
+    const hidden = new Set();
+    for (const control of document.querySelectorAll("[data-when]")) {
+      const [name, value] = control.dataset.when.split("=");
+      const other = control.form.elements[name];
+      const applies = other.value === value && !hidden.has(name);
+      control.closest(".field").hidden = !applies;
+      if (!applies) hidden.add(control.name);
+    }
+  }
+
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button.copy");
     if (button) {
@@ -57,6 +69,7 @@
       for (const box of document.querySelectorAll("input.action-select")) box.checked = event.target.checked;
     }
     if (event.target.matches("#action-toggle, input.action-select")) markChosen();
+    showWhatApplies();
   });
 
   document.addEventListener("keydown", (event) => {
@@ -73,6 +86,6 @@
     if (polls && document.querySelector("input.action-select:checked")) event.preventDefault();
   });
 
-  document.addEventListener("DOMContentLoaded", () => { localTimes(document); markChosen(); });
-  document.addEventListener("htmx:afterSettle", (event) => { localTimes(event.detail.elt); markChosen(); });
+  document.addEventListener("DOMContentLoaded", () => { localTimes(document); markChosen(); showWhatApplies(); });
+  document.addEventListener("htmx:afterSettle", (event) => { localTimes(event.detail.elt); markChosen(); showWhatApplies(); });
 })();
