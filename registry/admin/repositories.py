@@ -16,6 +16,7 @@ from harborsite.portal import scope
 from harborsite.portal.pages import ProjectPartAdmin
 from harborsite.portal.templatetags.portal import moment
 from registry import clientlines
+from registry.admin import storage
 from registry.admin.display import listed_artifacts, repository_url
 from registry.models import Artifact, Repository
 from registry.services import deletes
@@ -34,7 +35,10 @@ class RepositoryAdmin(ProjectPartAdmin[Repository]):
     change_list_template = "registry/repositories.html"
 
     def get_urls(self) -> list[URLPattern]:
-        return [path("projects/<str:project>/repositories/", self.in_project(self.repositories), name="repositories")]
+        return [
+            path("projects/<str:project>/repositories/", self.in_project(self.repositories), name="repositories"),
+            path("projects/<str:project>/storage/", self.in_project(self.storage, "quota:read"), name="storage"),
+        ]
 
     def has_delete_permission(self, request: HttpRequest, obj: Repository | None = None) -> bool:
         return scope.current(request).allows("repository:delete")
@@ -75,6 +79,9 @@ class RepositoryAdmin(ProjectPartAdmin[Repository]):
             action_buttons=buttons,
             certificate=config.current().ca_file.is_file(),
         )
+
+    def storage(self, request: HttpRequest) -> HttpResponse:
+        return storage.page(self.admin_site, request)
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Repository]) -> HttpResponse | None:

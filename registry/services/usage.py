@@ -59,6 +59,18 @@ def of_repository(repository: Repository) -> Usage:
     )
 
 
+def largest_repositories(project_id: int, most: int) -> list[tuple[str, int]]:
+    """Names and bytes of the repositories that hold most, garbage included; one query."""
+    held = BlobLink.objects.filter(project=project_id, repository_name__in=_names(project_id))
+    sums = held.values_list("repository_name").annotate(size=Sum("blob__size")).order_by("-size", "repository_name")
+    return [(name, size) for name, size in sums[:most]]
+
+
+def _names(project_id: int) -> QuerySet[Repository, str]:
+    """A link may be older than its repository: a push whose manifest never came."""
+    return Repository.objects.filter(project=project_id).values_list("name", flat=True)
+
+
 def _usage(*, held: QuerySet[BlobLink], needed: QuerySet[ArtifactReference], elsewhere: QuerySet[BlobLink]) -> Usage:
     # The digests that are needed are gathered once: to look for each blob's references one by one would go through
     # all references to an empty layer, which every repository has, as many times as there are repositories.

@@ -19,7 +19,7 @@ from projects.models import Project, User
 from projects.models.user import ADMIN_ID
 from projects.permissions import Role
 from projects.services.labels import create_label
-from registry.models import Artifact, ArtifactChild, Repository, Tag
+from registry.models import Artifact, ArtifactChild, ArtifactReference, Blob, BlobLink, Repository, Tag
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.storage import store
@@ -208,6 +208,14 @@ def make_registry() -> User:
     return admin
 
 
+def hold(repository: Repository, seed: str, size: int, *needed_by: Artifact) -> None:
+    """Let a repository hold a blob that these artifacts need; of its bytes there is only the size."""
+    blob, _made = Blob.objects.get_or_create(digest=str(Digest.of(seed.encode())), defaults={"size": size})
+    BlobLink.objects.get_or_create(project=repository.project, repository_name=repository.name, blob=blob)
+    for artifact in needed_by:
+        ArtifactReference.objects.create(artifact=artifact, digest=blob.digest)
+
+
 def _fill_shop(shop: Project, people: dict[str, User]) -> None:
     front = make_repository(
         shop,
@@ -221,7 +229,14 @@ def _fill_shop(shop: Project, people: dict[str, User]) -> None:
             front, *tags, days=24 - number, size=(40 + number) * _MIB, config=_BUILD if number == 23 else None
         )
     make_artifact(front, seed="untagged", days=30)
-    make_index(make_repository(shop, "payments/gateway", pull_count=311), "1.8.2", "1.8", "stable")
+    gateway = make_repository(shop, "payments/gateway", pull_count=311)
+    index = make_index(gateway, "1.8.2", "1.8", "stable")
+    hold(front, "application", 210 * _MIB, *front.artifacts.all()[:3])
+    hold(front, "left over", 61 * _MIB)
+    hold(gateway, "gateway", 83 * _MIB, index)
+    tool = make_repository(Project.objects.get(name="library"), "base-image")
+    hold(tool, "base", 140 * _MIB, make_artifact(tool, "12"))
+    hold(front, "base", 140 * _MIB, *front.artifacts.all()[:1])
     for name, description, color in (
         ("production", "Runs for customers", "#C92100"),
         ("staging", "For rehearsals", "#0065AB"),

@@ -21,6 +21,7 @@ PAGES = {
     "projects": "/projects/",
     "new-project": "/new-project/",
     "summary": "/projects/web-shop/",
+    "storage": "/projects/web-shop/storage/",
     "repositories": "/projects/web-shop/repositories/",
     "artifacts": "/projects/web-shop/repositories/storefront/",
     "artifact": "/projects/web-shop/repositories/storefront/#first",
@@ -75,8 +76,11 @@ def running_server() -> Iterator[str]:
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # playwright keeps an event loop in this thread
         for part in ("database", "static"):
             (Path(home) / "data" / part).mkdir(parents=True)
+        from harborsite import config, sealing
         from harborsite.setup import catalogue
 
+        config.current().secretkey_path.mkdir(parents=True, exist_ok=True)
+        (config.current().secretkey_path / sealing.KEY_FILE).write_text("the key of these pictures")
         catalogue.compile_all(Path(home) / "data" / "translations")
         import django
 

@@ -16,7 +16,7 @@ from projects.permissions import Role
 from registry.models import Repository, Tag
 from tests.factories import PASSWORD, make_project
 from tests.portal.conftest import SignedIn
-from tests.portal.sample import make_artifact, make_index, make_repository
+from tests.portal.sample import hold, make_artifact, make_index, make_repository
 
 MOST_QUERIES = 12
 
@@ -268,3 +268,27 @@ def test_the_registry_certificate_is_offered_where_there_is_one(
         assert "/api/v2.0/systeminfo/getcert" in client.get("/projects/library/repositories/").content.decode()
     finally:
         file.unlink()
+
+
+def test_storage_is_shown_as_own_shared_and_reclaimable(
+    alice: User, library: Project, commons: Project, shelf: Repository, signed_in: SignedIn
+) -> None:
+    other = make_repository(commons, "tool")
+    image = make_artifact(shelf, "own")
+    mib = 1024**2
+    hold(shelf, "own", 300 * mib, image)
+    hold(shelf, "both", 100 * mib, image)
+    hold(other, "both", 100 * mib, make_artifact(other, "1"))
+    hold(shelf, "left over", 100 * mib)
+    client = signed_in(alice)
+    assert "/projects/library/storage/" in client.get("/projects/library/").content.decode()
+    page = client.get("/projects/library/storage/").content.decode()
+    numbers = re.findall(r'<td class="number">([^<]+)</td>', page)
+    assert numbers[:8] == ["300 MiB", "60", "100 MiB", "20", "100 MiB", "20", "500 MiB", "100"]
+    assert numbers[8] == "500 MiB"
+    assert page.count("<circle") == 4
+    assert 'stroke-dasharray="150.80 100.53"' in page, "the first arc is 60 % of the ring"
+
+
+def test_an_empty_project_has_an_empty_storage_page(alice: User, library: Project, signed_in: SignedIn) -> None:
+    assert "Nothing is stored yet." in signed_in(alice).get("/projects/library/storage/").content.decode()
