@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets Harborsite up and starts it; run again, it upgrades and restarts. `--no-start` does all but start.
+# Sets Harborsite up and starts it; run again, it upgrades and restarts. `--no-start` does all but start, `--with-proxy`
+# adds nginx, MariaDB and rsyslog, `--uninstall` takes away what this made and keeps the data.
 # Every step can be broken off: what it makes appears whole or not at all, and the next run goes on from there.
 set -euo pipefail
 [[ -z ${HARBOR_CFG:-} ]] || HARBOR_CFG=$(realpath -m -- "$HARBOR_CFG") # it is relative to where the caller stands
@@ -7,17 +8,24 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 readonly LOG=$PWD/.install.log
 readonly PYTHON=.venv/bin/python
+readonly POLICY=/usr/sbin/policy-rc.d
 child=
 step_open=
+holds_services=
 
 usage() {
-    echo "usage: ./install.sh [--no-start]"
+    echo "usage: ./install.sh [--with-proxy] [--no-start]"
+    echo "       ./install.sh --uninstall"
     echo "Sets Harborsite up from harbor.cfg and starts it. Run again, it upgrades and restarts."
+    echo "  --with-proxy  with nginx in front, rsyslog, and MariaDB unless harbor.cfg names a database; stays so"
+    echo "  --no-start    do all but start"
+    echo "  --uninstall   stop everything and take it away; harbor.cfg and the data stay"
 }
 
 step() { printf '%-22s' "$1"; step_open=1; }
 done_with() { printf '%s\n' "$1"; step_open=; }
 fail() {
+    let_services_start
     [[ -z $step_open ]] || printf 'failed\n'
     printf 'install.sh: %s\n' "$1" >&2
     [[ $# -eq 1 ]] || printf '%s\n' "${@:2}" >&2
@@ -26,16 +34,21 @@ fail() {
 
 interrupted() {
     trap '' INT TERM
-    [[ -z $child ]] || { kill -TERM "$child" 2>/dev/null && wait "$child" 2>/dev/null; } || true
+    if [[ -n $child ]]; then
+        kill -TERM -- "-$child" 2>/dev/null || true
+        while kill -0 -- "-$child" 2>/dev/null; do sleep 0.1; done # the next run must not find them at work
+    fi
+    let_services_start
     printf '\ninstall.sh: interrupted; run ./install.sh again to go on\n' >&2
     exit 130
 }
 
-# Runs a command with its output in $LOG, so that Ctrl-C and SIGTERM are answered while it runs.
+# Runs a command with its output in $LOG, so that Ctrl-C and SIGTERM are answered while it runs. It has a process group
+# of its own, with which its children go, too.
 quietly() {
     local status=0
     printf '\n$ %s\n' "$*" >>"$LOG"
-    "$@" >>"$LOG" 2>&1 9>&- </dev/null &
+    setsid "$@" >>"$LOG" 2>&1 9>&- </dev/null &
     child=$!
     wait "$child" || status=$?
     child=
@@ -86,16 +99,49 @@ install_packages() {
         done_with "nothing missing"
         return
     fi
-    local line="apt-get install -y --no-install-recommends ${missing[*]}"
-    command -v apt-get >/dev/null || fail "this is no Debian: install what Debian calls: ${missing[*]}"
+    apt_install "${missing[@]}"
+    done_with "installed ${missing[*]}"
+}
+
+apt_install() {
+    local line="apt-get install -y --no-install-recommends $*"
+    command -v apt-get >/dev/null || fail "this is no Debian: install what Debian calls: $*"
     [[ $EUID -eq 0 ]] || fail "packages are missing. Run this, then ./install.sh again:" "  sudo $line"
     export DEBIAN_FRONTEND=noninteractive
     {
         quietly dpkg --configure -a && # what a broken-off apt-get left
             quietly apt-get -o DPkg::Lock::Timeout=300 update &&
-            quietly apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}"
-    } || fail "apt-get could not install ${missing[*]}. The end of $LOG:" "$(why)"
-    done_with "installed ${missing[*]}"
+            quietly apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
+    } || fail "apt-get could not install $*. The end of $LOG:" "$(why)"
+}
+
+# The parts that harbor.cfg asks for. The services that Debian would start with their packages stay off: ours are
+# started from configurations of their own, and two of each would quarrel over ports.
+install_parts() {
+    local missing
+    missing=$($PYTHON manage.py parts missing 2>&1) || fail "the configuration cannot be used:" "  $missing"
+    [[ -n $missing ]] || return 0
+    step "Packages of parts"
+    read -r -d '' -a missing <<<"$missing" || true
+    hold_services
+    apt_install "${missing[@]}"
+    let_services_start
+    if [[ -d /run/systemd/system ]]; then
+        quietly systemctl disable nginx mariadb rsyslog || true # those that are there
+    fi
+    done_with "installed ${missing[*]}, without Debian's own services"
+}
+
+hold_services() {
+    [[ $EUID -eq 0 && ! -e $POLICY ]] || return 0
+    holds_services=1
+    printf '#!/bin/sh\nexit 101\n' >"$POLICY"
+    chmod +x "$POLICY"
+}
+
+let_services_start() {
+    [[ -z $holds_services ]] || rm -f "$POLICY"
+    holds_services=
 }
 
 # Each set of requirements has a directory of its own, which .venv points to once it is complete. So the server
@@ -153,27 +199,49 @@ make_configuration() {
 manage() {
     local begin status=0
     begin=$(stat -c %s "$LOG")
-    quietly $PYTHON manage.py "$1" || status=$?
+    quietly $PYTHON manage.py "$@" || status=$?
     tail -c +$((begin + 1)) "$LOG" | sed '1,/^\$ /d'
-    [[ $status -eq 0 ]] || fail "'manage.py $1' stopped. Put right what it says above, then run ./install.sh again."
+    [[ $status -eq 0 ]] || fail "'manage.py $*' stopped. Put right what it says above, then run ./install.sh again."
+}
+
+uninstall() {
+    if [[ -x $PYTHON ]]; then
+        manage parts remove
+        step "Python packages"
+        rm -rf .venv .venv-*
+        done_with "removed; harbor.cfg and Debian's packages stay"
+    else
+        step "Python packages"
+        done_with "not there: nothing to take away"
+    fi
 }
 
 main() {
-    local start=1
-    case "$#:${1:-}" in
-        0:) ;;
-        1:--no-start) start= ;;
-        1:-h | 1:--help) usage; exit 0 ;;
-        *) usage >&2; exit 2 ;;
-    esac
+    local start=1 with_proxy= uninstall= argument
+    for argument; do
+        case $argument in
+            --no-start) start= ;;
+            --with-proxy) with_proxy=1 ;;
+            --uninstall) uninstall=1 ;;
+            -h | --help) usage; exit 0 ;;
+            *) usage >&2; exit 2 ;;
+        esac
+    done
+    [[ -z $uninstall || $# -eq 1 ]] || { usage >&2; exit 2; }
     exec 9>.install.lock
     # What an interrupted run had started may hold the lock for a moment more.
     flock -w 10 9 || fail "another install.sh is at work here. Wait for it to end."
     trap interrupted INT TERM
     : >"$LOG"
+    if [[ -n $uninstall ]]; then
+        uninstall
+        return
+    fi
     find_python
     make_venv
     make_configuration
+    [[ -z $with_proxy ]] || manage parts choose
+    install_parts
     if [[ -n $start ]]; then
         manage stop
         manage prepare

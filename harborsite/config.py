@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from harborsite.directories import Directory
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TEMPLATE = BASE_DIR / "harbor.cfg.tmpl"
+_SOCKET_PATH = 107  # bytes of a unix socket's path on Linux
 
 
 class ConfigError(Exception):
@@ -93,12 +94,18 @@ class Config:
     email_password: str = key("", to.text, _("Password at the mail server."))
     email_from: str = key("", to.text, _("Sender of mails."))
     email_ssl: bool = key(False, to.switch, _("Whether the mail server speaks TLS."))
-    database: Database = key(Database("sqlite"), to.database, _("sqlite, or mysql://user@host:port/name."))
+    database: Database = key(
+        Database("sqlite"),
+        to.database,
+        _("sqlite, mysql://user@host:port/name, or mariadb: its own, below data_volume."),
+    )
     storage: str = key("filesystem", to.storage, _("Where blobs are kept: filesystem, that is data_volume."))
     redis_url: str = key("", to.url("redis", "rediss"), _("Redis for the job queue; empty means the database."))
     syslog_url: str = key(
         "", to.url("udp", "tcp"), _("Where the audit log is forwarded to, udp://host:port or tcp://host:port.")
     )
+    with_proxy: bool = key(False, to.switch, _("Whether nginx is the only open port, and rsyslog collects all logs."))
+    log_format: str = key("plain", to.one_of("plain", "json"), _("plain or json: how log lines are written."))
     workers: int = key(0, to.integer(0, 64), _("Web processes; 0 means two."))
     threads: int = key(0, to.integer(0, 256), _("Threads of a web process; 0 means sixteen."))
     default_project: str = key("library", to.text, _("Project of one-part image names; empty refuses them."))
@@ -143,6 +150,21 @@ class Config:
     @property
     def external_url(self) -> str:
         return f"{self.ui_url_protocol}://{self.registry_host}"
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets, and what the parts of a node are configured with; nothing of value."""
+        return self.data_volume / "run"
+
+    @property
+    def web_socket(self) -> Path | None:
+        """Where the web processes listen, for the proxy alone; None where they listen on the port itself."""
+        return self.run_dir / "web.sock" if self.with_proxy else None
+
+    @property
+    def log_socket(self) -> Path | None:
+        """Where the log collector listens, None if there is none."""
+        return self.run_dir / "log.sock" if self.with_proxy else None
 
     @property
     def secret_dir(self) -> Path:
@@ -281,10 +303,22 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     values = {spec.name: reader.value(spec.name, spec) for spec in fields(Config) if "parse" in spec.metadata}
     servers = tuple(reader.directories())
     config = Config(source=path, places=reader.places, directories=servers, **values)
+    if config.database.own:
+        config = replace(config, database=replace(config.database, host=str(config.run_dir / "mariadb.sock")))
+    _check_sockets(config)
     _check_ports(config)
     _check_https(config)
     _check_directories(config)
     return config
+
+
+def _check_sockets(config: Config) -> None:
+    longest = config.run_dir / "mariadb.sock"
+    if (config.with_proxy or config.database.own) and len(os.fsencode(longest)) > _SOCKET_PATH:
+        raise ConfigError(
+            f"{config.place('data_volume')}: data_volume: {config.data_volume} is too long for the sockets below it: "
+            f"{longest} must not have more than {_SOCKET_PATH} bytes"
+        )
 
 
 def _check_ports(config: Config) -> None:

@@ -26,13 +26,14 @@ def key(default: Any, parse: Callable[[str], Any], help_text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where the rows are: SQLite below the data volume, or a MySQL/MariaDB server."""
+    """Where the rows are: SQLite below the data volume, or a MySQL/MariaDB server; `host` may be a socket's path."""
 
     engine: str
     name: str = ""
     user: str = ""
     host: str = ""
     port: int = 3306
+    own: bool = False  # a MariaDB that runs as a part of this installation
 
 
 def text(value: str) -> str:
@@ -80,10 +81,12 @@ def one_of(*choices: str) -> Callable[[str], str]:
 def database(value: str) -> Database:
     if value == "sqlite":
         return Database("sqlite")
+    if value == "mariadb":
+        return Database("mysql", "harbor", "harbor", own=True)
     parts = urlsplit(value)
     name = parts.path.removeprefix("/")
     if parts.scheme != "mysql" or not parts.hostname or not parts.username or not re.fullmatch(r"\w+", name):
-        raise ValueError("must be sqlite or mysql://user@host:port/name")
+        raise ValueError("must be sqlite, mariadb or mysql://user@host:port/name")
     if parts.password is not None:
         raise ValueError("must not hold the password: put it into db_password")
     return Database("mysql", name, unquote(parts.username), parts.hostname, parts.port or 3306)

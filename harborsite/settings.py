@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from harborsite import config as boot
+from harborsite.observability import logs
 
 CONFIG = boot.current()
 BASE_DIR = boot.BASE_DIR
@@ -110,7 +111,7 @@ def _database() -> dict[str, Any]:
         "USER": place.user,
         "PASSWORD": CONFIG.db_password,
         "HOST": place.host,
-        "PORT": place.port,
+        "PORT": "" if place.own else place.port,  # then the host is a socket's path
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
@@ -179,15 +180,4 @@ Q_CLUSTER = {
     **({"redis": CONFIG.redis_url} if CONFIG.redis_url else {"orm": "default"}),
 }
 
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "harborsite.observability.logs.LineFormatter"}},
-    "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stdout"], "level": "INFO"},
-    "loggers": {
-        "django.request": {"level": "ERROR"},  # a client's 4xx is no event of ours
-        "django-q": {"level": "WARNING"},
-        "axes": {"level": "ERROR"},  # what it would say is said by projects.identity.lockout, with names
-    },
-}
+LOGGING = logs.configuration(log_format=CONFIG.log_format, collector=CONFIG.log_socket)

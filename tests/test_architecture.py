@@ -32,6 +32,7 @@ COMPOSITION = (
     "harborsite.apps",
     "harborsite.checks",
     "harborsite.setup",
+    "harborsite.parts",
     "harborsite.server",
     "harborsite.management",
     "harborsite.portal",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import stat
@@ -344,59 +343,3 @@ def ask(site: Site, method: str, path: str, data: bytes | None = None) -> int:
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
-
-
-# --- install.sh -------------------------------------------------------------------------------------------
-
-
-def test_install_refuses_what_it_does_not_know() -> None:
-    assert subprocess.run(["bash", "-n", str(ROOT / "install.sh")]).returncode == 0
-    done = subprocess.run([ROOT / "install.sh", "--force"], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "usage: ./install.sh [--no-start]" in done.stderr
-
-
-@pytest.mark.slow
-def test_install_sets_a_fresh_clone_up_goes_on_after_ctrl_c_and_upgrades(tmp_path: Path) -> None:
-    """The one command of the README, broken off twice, then run to its end, then run again."""
-    clone = tmp_path / "clone"
-    files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    for name in files.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, clone / name)
-    for delay in (1, 4):
-        # A test run in the background of a shell ignores Ctrl-C, and so would its children.
-        with subprocess.Popen(
-            ["./install.sh", "--no-start"],
-            cwd=clone,
-            env=plain_environment(),
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        ) as broken_off:
-            time.sleep(delay)
-            broken_off.send_signal(signal.SIGINT)
-        assert broken_off.returncode == 130
-
-    def install(*arguments: str) -> str:
-        argv = ["./install.sh", *arguments]
-        done = subprocess.run(argv, cwd=clone, env=plain_environment(), capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    assert "created, with administrator admin" in install("--no-start")
-    assert stat.S_IMODE((clone / "harbor.cfg").stat().st_mode) == 0o600
-    keys = {path: path.read_bytes() for path in (clone / "data" / "secret").iterdir()}
-    again = install("--no-start")
-    assert "Python packages       up to date" in again
-    assert {path: path.read_bytes() for path in (clone / "data" / "secret").iterdir()} == keys
-    (clone / "harbor.cfg").write_text("http_prot = 80\n")
-    done = subprocess.run(["./install.sh"], cwd=clone, env=plain_environment(), capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "harbor.cfg:1: unknown key 'http_prot'" in done.stdout
-
-
-def plain_environment() -> dict[str, str]:
-    """Without what the tests set for themselves: install.sh is to find its own configuration."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("HARBOR_", "DJANGO_"))}

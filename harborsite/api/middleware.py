@@ -10,20 +10,26 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from harborsite.api.exceptions import CONTENT_TYPE
 from harborsite.errors import BadRequest
+from harborsite.observability import logs
 
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _SLASHES = re.compile(r"/{2,}")
 
 
 class RequestId:
-    """X-Request-Id is the client's own, or a new one, on every answer."""
+    """X-Request-Id is the client's own, or a new one, on every answer and in each line that is logged meanwhile."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        response["X-Request-Id"] = request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
+        identity = request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
+        in_logs = logs.request_id.set(identity)
+        try:
+            response = self.get_response(request)
+        finally:
+            logs.request_id.reset(in_logs)
+        response["X-Request-Id"] = identity
         return response
 
 

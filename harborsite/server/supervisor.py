@@ -15,12 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final, NoReturn
 
 from harborsite.config import Config
+from harborsite.observability import logs
 from harborsite.server.processes import descendants, die_with_parent
-from harborsite.setup import logfile
 
 STOP_SECONDS: Final = 8.5  # then what still runs is killed: `serve` promises to be gone after ten
 LONG_ENOUGH: Final = 10.0  # a child that lived so long is restarted at once
@@ -28,6 +27,14 @@ MAX_PAUSE: Final = 30.0
 _SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
 
 logger = logging.getLogger(__name__)
+
+
+class ChildFailedError(Exception):
+    """A vital child could not start; `status` is its exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status if status > 0 else 1
 
 
 @dataclass
@@ -40,6 +47,8 @@ class Child:
     started: float = 0.0
     pause: float = 0.0  # before the next start
     due: float = field(default=0.0)
+    stage: int = 0  # children of a higher one are stopped before those below are
+    is_vital: bool = False  # if its first life is a short one, everything ends with its status
 
     def start(self) -> None:
         self.started, parent = time.monotonic(), os.getpid()
@@ -50,6 +59,7 @@ class Child:
 
     def _run(self, parent: int) -> NoReturn:
         status = 1
+        logs.be(self.name)
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - {signal.SIGINT})  # Ctrl-C is for the parent
             if os.getppid() == parent:  # else the parent died before the kernel was asked to tell
@@ -67,6 +77,10 @@ class Child:
         """Plan the restart: at once, or later and later where the child dies young."""
         now = time.monotonic()
         self.pid = 0
+        if now - self.started > LONG_ENOUGH:
+            self.is_vital = False  # it can start, so it will again
+        elif self.is_vital and status:
+            raise ChildFailedError(os.waitstatus_to_exitcode(status))
         self.pause = 0.0 if now - self.started > LONG_ENOUGH else min(MAX_PAUSE, self.pause * 2 or 1.0)
         self.due = now + self.pause
         code = os.waitstatus_to_exitcode(status)
@@ -76,13 +90,29 @@ class Child:
 class Supervisor:
     """Keeps its children running until SIGTERM or SIGINT, then stops them in time."""
 
-    def __init__(self, children: Sequence[Child], chore: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        children: Sequence[Child],
+        chore: Callable[[], None] = lambda: None,
+        *,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
         self._children = children
         self._chore = chore  # done about every second
+        self._stop_seconds = stop_seconds
 
     def run(self) -> None:
+        """Keep them running until told to stop; ends the process where a vital child cannot start."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         os.register_at_fork(after_in_child=die_with_parent)
+        try:
+            self._keep_running()
+        except ChildFailedError as failed:
+            self._stop()
+            raise SystemExit(failed.status) from None
+        self._stop()
+
+    def _keep_running(self) -> None:
         while True:
             now = time.monotonic()
             for child in self._children:
@@ -93,7 +123,6 @@ class Supervisor:
                 break
             self._reap()
             self._chore()
-        self._stop()
 
     def _reap(self) -> None:
         for child in self._running():
@@ -102,17 +131,22 @@ class Supervisor:
 
     def _stop(self) -> None:
         logger.info("stopping")
-        deadline = time.monotonic() + STOP_SECONDS
-        for child in self._running():
-            os.kill(child.pid, signal.SIGTERM)
-        while self._running():
-            if time.monotonic() > deadline:
-                self._kill()
-            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
-            for child in self._running():
-                if os.waitpid(child.pid, os.WNOHANG)[0]:
-                    child.pid = 0
+        deadline = time.monotonic() + self._stop_seconds
+        while leaving := self._next_to_stop():
+            for child in leaving:
+                os.kill(child.pid, signal.SIGTERM)
+            while any(child.pid for child in leaving):
+                if time.monotonic() > deadline:
+                    self._kill()
+                signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+                for child in self._running():
+                    if os.waitpid(child.pid, os.WNOHANG)[0]:
+                        child.pid = 0
         logger.info("stopped")
+
+    def _next_to_stop(self) -> list[Child]:
+        running = self._running()
+        return [child for child in running if child.stage == max(other.stage for other in running)]
 
     def _kill(self) -> None:
         for child in self._running():
@@ -125,7 +159,7 @@ class Supervisor:
         return [child for child in self._children if child.pid]
 
 
-def run(config: Config, *, access_log: bool = False) -> None:
+def run(config: Config, *, access_log: bool = False, chore: Callable[[], None] = lambda: None) -> None:
     """Serve in the foreground: web and jobs, until SIGTERM. Raises OSError where the port cannot be had."""
     from django.db import connections
 
@@ -155,7 +189,7 @@ def run(config: Config, *, access_log: bool = False) -> None:
         jobs.run()
 
     children = [Child("web", serve_web), Child("jobs", serve_jobs)]
-    Supervisor(children, chore=partial(logfile.keep_short, config)).run()
+    Supervisor(children, chore=chore).run()
 
 
 def _raise_file_limit() -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
@@ -81,7 +82,7 @@ class Web(BaseApplication):  # type: ignore[misc]
             "worker_exit": lambda arbiter, worker: self._on_exit(),
             "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108 - a heartbeat
         }
-        if config.ssl_cert and config.ssl_cert_key and config.is_https:
+        if config.ssl_cert and config.ssl_cert_key and config.is_https and not config.with_proxy:
             context = tls.server_context(config.ssl_cert, config.ssl_cert_key)
             settings |= {
                 "certfile": str(config.ssl_cert),
@@ -101,12 +102,19 @@ class Web(BaseApplication):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until SIGTERM; ends the process."""
-        Arbiter(self).run()
+        arbiter = Arbiter(self)
+        arbiter.systemd = True  # the sockets are not its own: it is not to remove their files when it ends
+        arbiter.run()
 
 
 def listen(config: Config) -> list[socket.socket]:
-    """Sockets on the configured ports; raises OSError where one is taken. All addresses means IPv6 as well."""
-    address = config.bind.strip("[]") or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")  # noqa: S104 - documented default
+    """Sockets on the configured ports, or the one of the proxy; raises OSError where one is taken.
+
+    All addresses means IPv6 as well.
+    """
+    if path := config.web_socket:
+        return [_listen_for_proxy(path)]
+    address = config.bind.strip("[]") or ("::" if has_ipv6() else "0.0.0.0")  # noqa: S104 - documented default
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return [
         socket.create_server(
@@ -114,3 +122,24 @@ def listen(config: Config) -> list[socket.socket]:
         )
         for port in config.ports.values()
     ]
+
+
+def _listen_for_proxy(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)  # a killed server leaves it; that no other is alive was made sure of before
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    path.chmod(0o600)
+    listener.listen(1024)
+    return listener
+
+
+def has_ipv6() -> bool:
+    """Whether a socket for all addresses takes IPv6 here: the kernel may be able to, and the machine not."""
+    if not socket.has_dualstack_ipv6():
+        return False
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True

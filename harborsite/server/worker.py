@@ -125,6 +125,14 @@ class Connection(TConn):  # type: ignore[misc]
 BOARD: Final = Board()  # made before the processes are forked, and so shared
 
 
+def _believe_the_proxy(environ: dict[str, Any]) -> None:
+    """On the proxy's socket the client is the one it has put last; what stood before is the client's own saying."""
+    claimed, _, peer = environ.pop("HTTP_X_FORWARDED_FOR", "").rpartition(",")
+    environ["REMOTE_ADDR"] = peer.strip()
+    if claimed:
+        environ["HTTP_X_FORWARDED_FOR"] = claimed
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
     """Runs the application in threads, and everything that waits for a client in the event loop.
 
@@ -394,6 +402,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         req.body = body or req.body
         resp, environ = wsgi.create(req, outbox, conn.client, conn.server, self.cfg)
         environ["wsgi.multithread"] = True
+        if isinstance(conn.server, str):
+            _believe_the_proxy(environ)
         if not self.alive:
             resp.force_close()
         return Exchange(req, resp, environ, outbox)

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from harborsite.config import BASE_DIR, Config
-from harborsite.setup import SetupError, logfile
+from harborsite.parts import systemd
+from harborsite.setup import SetupError, certificates, logfile, readiness
 from harborsite.setup.instance import is_healthy, running
 
 _PATIENCE = 60.0  # seconds; a start takes two
@@ -17,9 +18,11 @@ _TAIL = 15
 
 
 def start(config: Config) -> int:
-    """Start `serve` on its own, writing to the log; returns its process id once it is healthy."""
+    """Start the server in the background, by systemd where it has its units; returns its process id once healthy."""
     if pid := running(config):
         raise SetupError(f"Harborsite is running already on {config.data_volume}, as process {pid}.")
+    if systemd.is_used():
+        return _start_units(config)
     log = logfile.path(config)
     logfile.rotate(log)
     begin = log.stat().st_size if log.exists() else 0
@@ -44,6 +47,24 @@ def start(config: Config) -> int:
             )
         time.sleep(0.1)
     return server.pid
+
+
+def _start_units(config: Config) -> int:
+    """Refuse by ourselves what a unit could only write into the journal, over and over."""
+    certificates.check(config)
+    readiness.check_storage(config)
+    readiness.check_files(config)
+    readiness.check_ports(config)
+    systemd.start()
+    deadline = time.monotonic() + _PATIENCE
+    while not ((pid := running(config)) and is_healthy(config)):
+        if time.monotonic() > deadline:
+            raise SetupError(
+                f"the units are started, but the server is not healthy after {_PATIENCE:.0f} s. "
+                f"'journalctl -u \"harborsite*\"' and {config.data_volume}/log say why."
+            )
+        time.sleep(0.1)
+    return pid
 
 
 def _tail(log: Path, begin: int) -> str:

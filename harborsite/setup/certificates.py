@@ -159,9 +159,17 @@ def make(*, config: Config, days: int, more_names: Sequence[str] = (), renew: bo
     ca, ca_key = _certificate_authority(place)
     key = _key(place.key)
     if place.certificate.exists() and not renew and _serves(place, ca, key, names):
+        _offer(config, ca)
         return place, False
     write_whole(place.certificate, _signed(names, key, ca, ca_key, timedelta(days=days)))
+    _offer(config, ca)
     return place, True
+
+
+def _offer(config: Config, ca: x509.Certificate) -> None:
+    """Have the portal and the API give the CA to those who need it."""
+    config.ca_file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(config.ca_file, ca.public_bytes(serialization.Encoding.PEM))
 
 
 def _serves(place: Files, ca: x509.Certificate, key: ec.EllipticCurvePrivateKey, names: Sequence[str]) -> bool:

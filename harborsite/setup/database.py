@@ -59,10 +59,9 @@ def _mysql_has_database(config: Config) -> bool:
 
 def _mysql_connect(config: Config, name: str) -> MySQLdb.Connection:
     place = config.database
+    address = {"unix_socket": place.host} if place.own else {"host": place.host, "port": place.port}
     try:
-        return MySQLdb.connect(
-            host=place.host, port=place.port, user=place.user, password=config.db_password, database=name
-        )
+        return MySQLdb.connect(**address, user=place.user, password=config.db_password, database=name)
     except MySQLdb.Error as error:
         if error.args[0] == _UNKNOWN_DATABASE:
             raise

@@ -16,10 +16,12 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from typing import IO
 
 from harborsite.config import Config
+from harborsite.parts import systemd
 from harborsite.server.processes import descendants
 from harborsite.setup import SetupError
 
@@ -28,16 +30,19 @@ _GRACE = 15.0  # seconds; the server promises to be gone in ten
 _ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
 
 
-def pid_file(config: Config) -> Path:
-    return config.data_volume / "harborsite.pid"
+class Role(Enum):
+    """Who holds a lock: the product, or above it the parent of a node with parts."""
+
+    NODE = "node.pid"
+    PRODUCT = "harborsite.pid"
 
 
 _held: list[IO[str]] = []  # open until this process ends, which is when the lock must end
 
 
-def claim(config: Config) -> None:
+def claim(config: Config, role: Role = Role.PRODUCT) -> None:
     """Be the one server on this data volume for the rest of this process."""
-    file = pid_file(config).open("a+")
+    file = (config.data_volume / role.value).open("a+")
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -53,9 +58,13 @@ def claim(config: Config) -> None:
 
 
 def running(config: Config) -> int | None:
-    """The server's process id, or None."""
+    """The process id of the server, the parent of all where it has parts, or None."""
+    return next((pid for role in Role if (pid := _holder(config.data_volume / role.value))), None)
+
+
+def _holder(pid_file: Path) -> int | None:
     try:
-        with pid_file(config).open("rb") as file:
+        with pid_file.open("rb") as file:
             asked = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
             kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
     except FileNotFoundError:
@@ -65,6 +74,9 @@ def running(config: Config) -> int | None:
 
 def stop(config: Config) -> bool:
     """End the server, by force if it does not go; returns whether there was one."""
+    if systemd.is_used() and systemd.is_active():
+        systemd.stop()
+        return True
     pid = running(config)
     if pid is None:
         return False

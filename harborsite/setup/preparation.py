@@ -9,16 +9,18 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import transaction
 
+from harborsite import parts
 from harborsite.config import Config
 from harborsite.files import make_private_directory, write_whole
+from harborsite.parts import mariadb, systemd
 from harborsite.setup import SetupError, catalogue, certificates, database
 from harborsite.setup.instance import running
 from harborsite.setup.readiness import check_storage
@@ -41,13 +43,24 @@ def prepare(*, config: Config, report: Callable[[str, str], None]) -> None:
         with _alone(config.data_volume):
             if certificate is not None:
                 report("https", f"certificate valid until {certificate.not_valid_after_utc:%Y-%m-%d}")
-            for name, step in _STEPS.items():
-                report(name, step(config))
+            if ready := parts.make_ready(config):
+                report("Parts", _placed(config, ready))
+            with mariadb.running(config) if config.database.own else nullcontext():
+                for name, step in _STEPS.items():
+                    report(name, step(config))
     except OSError as error:
         raise SetupError(
             f"{error.filename}: {error.strerror}. The user that runs Harborsite must be able to write there, and "
             "the disk must have room."
         ) from error
+
+
+def _placed(config: Config, ready: Sequence[parts.Part]) -> str:
+    names = ", ".join(part.name for part in ready)
+    if not systemd.is_there():
+        return f"{names} ready"
+    systemd.install(config)
+    return f"{names} ready, as units of systemd"
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import tempfile
 from typing import Final
 
 from harborsite.config import Config
+from harborsite.parts import mariadb
+from harborsite.server.web import has_ipv6
 from harborsite.setup import SetupError, database
 from projects.models import User
 from projects.models.user import ADMIN_ID
@@ -18,23 +20,33 @@ from registry.auth.keys import KeysRefused, ensure_keys
 _ROOM: Final = 1024 * 1024  # less, and the first push fails half-way
 
 
-def check_prepared(config: Config) -> None:
-    """Raise SetupError unless `prepare` of this version has gone through."""
-    prepare_first = f"{config.data_volume} is not prepared for this version. Run 'manage.py prepare'."
+def check_files(config: Config) -> None:
+    """Raise SetupError unless `prepare` has made its files; for those who cannot ask the database yet."""
     wanted = [
         config.secret_dir / "django_key",
         config.secretkey_path / "secretkey",
         config.data_volume / "static" / ".stamp",
     ]
     if not all(path.exists() for path in wanted):
-        raise SetupError(prepare_first)
+        raise SetupError(_prepare_first(config))
     try:
         ensure_keys(config.secret_dir, make=False)
     except KeysRefused as error:
         raise SetupError(str(error)) from None
+
+
+def check_prepared(config: Config) -> None:
+    """Raise SetupError unless `prepare` of this version has gone through."""
+    check_files(config)
+    if config.database.own:
+        mariadb.wait(config)
     database.refuse_newer()
     if database.state() is not database.State.CURRENT or not User.objects.filter(pk=ADMIN_ID).exists():
-        raise SetupError(prepare_first)
+        raise SetupError(_prepare_first(config))
+
+
+def _prepare_first(config: Config) -> str:
+    return f"{config.data_volume} is not prepared for this version. Run 'manage.py prepare'."
 
 
 def check_storage(config: Config) -> None:
@@ -77,7 +89,7 @@ def _check_port(config: Config, key: str, port: int) -> None:
             config.bind.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         for family, kind, protocol, _, address in addresses:
-            if family == socket.AF_INET6 and not config.bind and not _has_ipv6():
+            if family == socket.AF_INET6 and not config.bind and not has_ipv6():
                 continue
             with socket.socket(family, kind, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -92,12 +104,3 @@ def _check_port(config: Config, key: str, port: int) -> None:
         }.get(error.errno or 0, "Change bind to an address of this machine, or leave it empty for all.")
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise SetupError(f"{config.place(key)}: {key}: cannot listen on {where}: {reason}. {remedy}") from None
-
-
-def _has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind(("::", 0))
-    except OSError:
-        return False
-    return True

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.program import PIECE, PIECES
-from tests.services import LOOPBACK, ROOT, ServerProcess, free_port, running
+from tests.services import LOOPBACK, ROOT, ServerProcess, free_port, running, workspace
 
 WHOLE = PIECE * PIECES
 
@@ -232,6 +232,29 @@ def test_only_tls_1_2_and_1_3_are_spoken(tls_server: Server, version: str, is_sp
         else:
             with pytest.raises((ssl.SSLError, ConnectionResetError)):
                 context.wrap_socket(sock)
+
+
+def test_behind_the_proxy_the_client_is_whom_the_proxy_names(tmp_path: Path) -> None:
+    """It adds the last entry; what stands before is what the client said of itself."""
+    with workspace("web") as directory:
+        (directory / "data" / "run").mkdir(parents=True)
+        path = directory / "data" / "run" / "web.sock"
+        with running(start(directory, "with_proxy = on", "workers = 1")) as process:
+            process.wait_until(path.exists)
+            for claims, client in (
+                ("192.0.2.7", b"192.0.2.7"),
+                ("127.0.0.1, 192.0.2.7", b"192.0.2.7"),
+                ("192.0.2.9, 127.0.0.1", b"127.0.0.1"),
+                ("", b""),
+            ):
+                with socket.socket(socket.AF_UNIX) as sock:
+                    sock.settimeout(10)
+                    sock.connect(str(path))
+                    sock.sendall(b"GET /address HTTP/1.0\r\nX-Forwarded-For: %s\r\n\r\n" % claims.encode())
+                    answer = b""
+                    while data := sock.recv(65536):
+                        answer += data
+                    assert answer.endswith(b"\r\n\r\n" + client), claims
 
 
 def test_many_pipelined_requests_are_no_depth(server: Server) -> None:

@@ -1,0 +1,46 @@
+"""`manage.py parts`: what install.sh asks about nginx, MariaDB and rsyslog of this node."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from harborsite import parts
+from harborsite.config import current
+from harborsite.parts import choice, systemd
+from harborsite.setup.command import OperatorCommand
+from harborsite.setup.instance import stop
+
+
+class Command(OperatorCommand):
+    help = "The other programs of this node: put them into harbor.cfg, say what is missing, take them away."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+        verbs.add_parser("choose", help="ask for nginx, rsyslog and (if no database is named) MariaDB in harbor.cfg")
+        verbs.add_parser("missing", help="the Debian packages that the configuration needs, one a line")
+        verbs.add_parser("remove", help="stop everything and take units and made files away; data and logs stay")
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        getattr(self, f"_{verb}")()
+
+    def _choose(self) -> None:
+        config = current()
+        keys = choice.choose(config)
+        self.print_step("With proxy", f"{config.source}: {', '.join(keys)} set" if keys else "as in harbor.cfg")
+
+    def _missing(self) -> None:
+        for package in parts.missing_packages(parts.of(current())):
+            self.stdout.write(package)
+
+    def _remove(self) -> None:
+        config = current()
+        had_units = systemd.remove()
+        stopped = stop(config)
+        shutil.rmtree(config.run_dir, ignore_errors=True)
+        self.print_step("Server", "stopped" if stopped or had_units else "not running")
+        if had_units:
+            self.print_step("systemd units", "removed")
+        self.print_step("Data", f"kept in {config.data_volume}")
