@@ -55,6 +55,10 @@ def _positive(value: int) -> bool:
     return 1 <= value <= _LONGEST
 
 
+def _percent(value: int) -> bool:
+    return 1 <= value <= 100
+
+
 def _filled(value: str) -> bool:
     return bool(value.strip())
 
@@ -107,6 +111,7 @@ ROBOT_NAME_PREFIX = Param("robot_name_prefix", "robot$", _prefix)
 NOTIFICATION_ENABLE = Param("notification_enable", True)
 QUOTA_PER_PROJECT_ENABLE = Param("quota_per_project_enable", True)
 STORAGE_PER_PROJECT = Param("storage_per_project", -1, _quota)
+RETENTION_DELETE_LIMIT = Param("retention_delete_limit", 90, _percent)  # of the artifacts that a run judges
 BANNER_MESSAGE = Param("banner_message", "")
 SCANNER_SKIP_UPDATE_PULLTIME = Param("scanner_skip_update_pulltime", False)
 AUDIT_LOG_FORWARD_ENDPOINT = Param("audit_log_forward_endpoint", "")

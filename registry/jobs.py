@@ -5,10 +5,10 @@ from __future__ import annotations
 from harborsite.jobs import schedules
 from harborsite.jobs.kinds import RETENTION
 from harborsite.jobs.models import Execution
-from harborsite.jobs.runner import Job
+from harborsite.jobs.runner import Job, PermanentError
 from registry import signals
 from registry.models import Repository, RetentionPolicy
-from registry.policies import retention, sweeping
+from registry.policies import judgement, sweeping
 from registry.services import gc, uploads
 
 
@@ -24,21 +24,27 @@ def repositories_to_judge(execution: Execution) -> list[dict[str, object]]:
         schedules.remove(vendor_type=RETENTION, vendor_id=execution.vendor_id)
         return []
     dry_run = bool(execution.extra_attrs.get("dry_run"))
-    found = retention.repositories(policy)
-    return [{"repository": repository.name, "dry_run": dry_run} for repository in found]
+    found = judgement.repositories(policy)
+    expected = sweeping.forecast(policy, found)
+    stopped = {"refused": str(expected)} if expected.too_much and not execution.extra_attrs.get("ignore_limit") else {}
+    return [{"repository": repository.name, "dry_run": dry_run, **stopped} for repository in found]
 
 
 def retain(job: Job) -> None:
-    """Judge one repository and delete what no rule keeps; the job of RETENTION."""
+    """Judge one repository and delete what no rule keeps; the job of RETENTION.
+
+    A run that would delete too much as a whole only tells, as a dry run does, and ends as an error.
+    """
     policy = RetentionPolicy.objects.select_related("project").filter(pk=job.execution.vendor_id).first()
     repository = Repository.objects.select_related("project").filter(name=job.attrs["repository"]).first()
     if policy is None or repository is None or repository.project_id != policy.project_id:
         job.log("the policy or the repository is gone")
         return
-    result = sweeping.judge(
+    dry_run, refused = bool(job.attrs.get("dry_run")), str(job.attrs.get("refused", ""))
+    result = sweeping.sweep(
         policy=policy,
         repository=repository,
-        dry_run=bool(job.attrs.get("dry_run")),
+        dry_run=dry_run or bool(refused),
         log=job.log,
         check_stop=job.check_stop,
     )
@@ -53,6 +59,10 @@ def retain(job: Job) -> None:
         deleted=result.deleted,
         username=str(job.execution.extra_attrs.get("operator", sweeping.ACTOR)),
     )
+    if refused and dry_run:
+        job.log(f"a run would stop here: {refused}", "WARNING")
+    elif refused:
+        raise PermanentError(f"nothing was deleted: {refused}")
 
 
 def collect(job: Job) -> None:

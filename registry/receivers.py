@@ -12,7 +12,7 @@ from projects.webhooks import Event, notify
 from projects.webhooks.events import is_wanted
 from registry import signals
 from registry.models import Repository, RetentionPolicy
-from registry.policies.retention import Candidate
+from registry.policies.judgement import Candidate
 
 
 def connect() -> None:

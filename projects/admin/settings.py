@@ -26,6 +26,7 @@ SHOWN: tuple[params.Param[Any], ...] = (
     params.ROBOT_NAME_PREFIX,
     params.ROBOT_TOKEN_DURATION,
     params.QUOTA_PER_PROJECT_ENABLE,
+    params.RETENTION_DELETE_LIMIT,
     params.BANNER_MESSAGE,
 )
 
@@ -60,6 +61,12 @@ class SettingsForm(forms.Form):
         max_value=9_999_999,
     )
     quota_per_project_enable = forms.BooleanField(label=gettext_lazy("Enforce project quotas"), required=False)
+    retention_delete_limit = forms.IntegerField(
+        label=gettext_lazy("Share of artifacts that one run of tag retention may delete, in percent"),
+        min_value=1,
+        max_value=100,
+        help_text=gettext_lazy("A run that would delete more stops before it deletes anything. 100 is no limit."),
+    )
     banner_message = forms.CharField(
         label=gettext_lazy("Banner on every page"), max_length=2000, required=False, widget=forms.Textarea({"rows": 2})
     )

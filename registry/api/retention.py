@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpResponse
+from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from harborsite.api import body
-from harborsite.api.paging import paged
+from harborsite.api.paging import paged, paged_list
 from harborsite.api.wire import stamp, stamp_seconds, without_empty
 from harborsite.errors import BadRequest, NotFound
 from harborsite.jobs import engine
@@ -18,8 +20,9 @@ from harborsite.jobs.kinds import RETENTION
 from harborsite.jobs.models import Execution, Status, Task
 from projects.api.base import SIGNED_IN, ApiView, created, require
 from projects.models import Project
-from registry.models import RetentionPolicy
-from registry.policies import retention
+from registry.models import Repository, RetentionPolicy
+from registry.policies import judgement, retention
+from registry.policies.judgement import Judgement, Verdict
 
 _STATUS_CODES = {Status.PENDING: 0, Status.RUNNING: 2}
 
@@ -90,7 +93,10 @@ class PolicyShape:
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
+    """`ignore_limit` is not Harbor's: a run may then delete any share of what there is."""
+
     dry_run: bool = False
+    ignore_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +240,34 @@ class RetentionView(RetentionBase):
             raise BadRequest(f"no such Retention policy with id {policy_id}")
 
 
+class RetentionPreviewView(RetentionBase):
+    """What a run would do now with every artifact, and why, a page of repositories at a time; not in Harbor."""
+
+    def get(self, request: Request, id: int) -> Response:
+        policy, now = self.policy("read"), timezone.now()
+        answer = paged_list(request, judgement.repositories(policy))
+        answer.data = [self._render(repository, judgement.judge(policy, repository, now)) for repository in answer.data]
+        return answer
+
+    def _render(self, repository: Repository, judged: Sequence[Judgement]) -> dict[str, Any]:
+        return {
+            "repository": repository.name,
+            "total": len(judged),
+            "retained": sum(each.verdict != Verdict.DELETE for each in judged),
+            "artifacts": [
+                {
+                    "digest": each.candidate.digest,
+                    "tags": list(each.candidate.tags),
+                    "retention": each.verdict,
+                    "rules": list(each.rules),
+                    "immutable_tags": list(each.immutable),
+                    "reason": each.reason,
+                }
+                for each in judged
+            ],
+        }
+
+
 class RetentionExecutionsView(RetentionBase):
     def get(self, request: Request, id: int) -> Response:
         rows = Execution.objects.filter(vendor_type=RETENTION, vendor_id=self.policy("read").pk)
@@ -242,7 +276,10 @@ class RetentionExecutionsView(RetentionBase):
 
     def post(self, request: Request, id: int) -> Response:
         policy = self.policy("update")
-        execution = retention.start(policy=policy, dry_run=body.read(request, RunRequest).dry_run, actor=self.who)
+        wanted = body.read(request, RunRequest)
+        execution = retention.start(
+            policy=policy, dry_run=wanted.dry_run, ignore_limit=wanted.ignore_limit, actor=self.who
+        )
         return created(f"/api/v2.0/retentions/{policy.pk}/executions/{execution.pk}")
 
 

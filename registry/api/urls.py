@@ -22,6 +22,7 @@ urlpatterns = [
     path("retentions/metadatas", retention.RetentionMetadataView.as_view()),
     path("retentions", retention.RetentionsView.as_view()),
     path("retentions/<number:id>", retention.RetentionView.as_view()),
+    path(f"{RETENTION}/preview", retention.RetentionPreviewView.as_view()),
     path(f"{RETENTION}/executions", retention.RetentionExecutionsView.as_view()),
     path(f"{RETENTION}/executions/<number:eid>", retention.RetentionExecutionView.as_view()),
     path(f"{RETENTION}/executions/<number:eid>/tasks", retention.RetentionTasksView.as_view()),

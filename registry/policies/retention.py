@@ -1,15 +1,10 @@
-"""What a project keeps: the policy, and the judgement of one repository by it.
-
-An artifact is kept or deleted as a whole, with all its tags; it is kept if any rule keeps it. A repository that no
-enabled rule is for is left alone.
-"""
+"""What a project keeps: the policy, as it is set, scheduled and started; `judgement.py` applies it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -25,13 +20,11 @@ from harborsite.jobs.kinds import RETENTION
 from harborsite.jobs.models import Execution, Trigger
 from harborsite.principal import Principal
 from projects.models import Project, ProjectMetadata
-from registry.models import Artifact, Repository, RetentionPolicy, Tag
-from registry.oci import doublestar
-from registry.policies.immutability import REPOSITORY_DECORATIONS, TAG_DECORATIONS, Rules, checked_selectors
+from registry.models import RetentionPolicy
+from registry.policies.immutability import REPOSITORY_DECORATIONS, TAG_DECORATIONS, checked_selectors
 
 MAX_RULES = 15
 METADATA = "retention_id"
-_NEVER = datetime.min.replace(tzinfo=UTC)
 # Each template: its default parameter, and what is more than the parameter may be.
 TEMPLATES: Mapping[str, tuple[int, int]] = {
     "latestPushedK": (10, 32767),
@@ -43,21 +36,6 @@ TEMPLATES: Mapping[str, tuple[int, int]] = {
     "always": (0, 1),
 }
 Rule = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An artifact as retention sees it; times are the newest of its own and its tags'."""
-
-    artifact_id: int
-    digest: str
-    tags: tuple[str, ...]
-    pushed: datetime
-    pulled: datetime
-
-    @property
-    def active(self) -> datetime:
-        return max(self.pushed, self.pulled)
 
 
 def create_policy(*, project: Project, rules: Sequence[Rule], cron: str, actor: Principal) -> RetentionPolicy:
@@ -95,105 +73,13 @@ def delete_policy(*, policy: RetentionPolicy, actor: Principal) -> None:
         policy.delete()
 
 
-def start(*, policy: RetentionPolicy, dry_run: bool, actor: Principal, trigger: Trigger = Trigger.MANUAL) -> Execution:
-    """Run the policy now; a dry run only tells what it would delete."""
-    attrs = {"dry_run": dry_run, "operator": actor.username}
-    return engine.start(vendor_type=RETENTION, vendor_id=policy.pk, trigger=trigger, extra_attrs=attrs)
+def start(*, policy: RetentionPolicy, dry_run: bool, actor: Principal, ignore_limit: bool = False) -> Execution:
+    """Run the policy now; a dry run only tells what it would delete.
 
-
-def repositories(policy: RetentionPolicy) -> list[Repository]:
-    """The repositories of the project that an enabled rule is for."""
-    rows = Repository.objects.filter(project=policy.project).order_by("name")
-    return [repository for repository in rows if _rules_for(policy, repository)]
-
-
-def candidates(repository: Repository) -> list[Candidate]:
-    """Everything that may be judged: what a list shows, newest push first."""
-    tags: dict[int, list[Tag]] = {}
-    for tag in Tag.objects.filter(repository=repository).order_by("name"):
-        tags.setdefault(tag.artifact_id, []).append(tag)
-    rows = Artifact.objects.listed().filter(repository=repository).defer("manifest").order_by("-push_time", "-pk")
-    found = []
-    for artifact in rows:
-        own = tags.get(artifact.pk, [])
-        pulls = [when for when in [artifact.pull_time, *(tag.pull_time for tag in own)] if when]
-        found.append(
-            Candidate(
-                artifact_id=artifact.pk,
-                digest=artifact.digest,
-                tags=tuple(tag.name for tag in own),
-                pushed=max([artifact.push_time, *(tag.push_time for tag in own)]),
-                pulled=max(pulls, default=_NEVER),
-            )
-        )
-    return found
-
-
-def kept_by(policy: RetentionPolicy, repository: Repository, found: Sequence[Candidate], now: datetime) -> set[int]:
-    """The artifact ids that some rule keeps, or that immutable tags protect."""
-    kept: set[int] = set()
-    for rule in _rules_for(policy, repository):
-        chosen = [candidate for candidate in found if _selects(rule["tag_selectors"][0], candidate.tags)]
-        kept.update(candidate.artifact_id for candidate in _retained(rule, chosen, now))
-    return kept
-
-
-def immutable_ones(repository: Repository, found: Sequence[Candidate]) -> set[int]:
-    rules = Rules(repository.project_id)
-    return {c.artifact_id for c in found if any(rules.cover(repository.name, tag) for tag in c.tags)}
-
-
-def _rules_for(policy: RetentionPolicy, repository: Repository) -> list[Rule]:
-    name = repository.short_name
-    return [
-        rule
-        for rule in policy.rules
-        if not rule.get("disabled") and _fits(rule["scope_selectors"]["repository"][0], name)
-    ]
-
-
-def _fits(selector: Mapping[str, str], name: str) -> bool:
-    fits = doublestar.matches(selector["pattern"], name)
-    return not fits if selector["decoration"] in {"excludes", "repoExcludes"} else fits
-
-
-def _selects(selector: Mapping[str, str], tags: Sequence[str]) -> bool:
-    """Whether any tag fits; what has no tag is chosen as the selector's extras say."""
-    if tags:
-        return any(_fits(selector, tag) for tag in tags)
-    untagged = bool(_extras(selector).get("untagged", selector["decoration"] == "matches"))
-    return untagged if selector["decoration"] == "matches" else not untagged
-
-
-def _extras(selector: Mapping[str, str]) -> Mapping[str, Any]:
-    try:
-        extras = json.loads(selector.get("extras") or "{}")
-    except ValueError:
-        return {}
-    return extras if isinstance(extras, dict) else {}
-
-
-def _retained(rule: Rule, chosen: Sequence[Candidate], now: datetime) -> Sequence[Candidate]:
-    """What the rule keeps of `chosen`; a template that is not known keeps all of it."""
-    template = rule["template"]
-    default, _limit = TEMPLATES.get(template, (0, 0))
-    number = int(rule.get("params", {}).get(template, default))
-    newest: Mapping[str, Callable[[Candidate], datetime]] = {
-        "latestPushedK": lambda candidate: candidate.pushed,
-        "latestPulledN": lambda candidate: candidate.pulled,
-        "latestActiveK": lambda candidate: candidate.active,
-    }
-    since: Mapping[str, Callable[[Candidate], datetime]] = {
-        "nDaysSinceLastPush": lambda candidate: candidate.pushed,
-        "lastXDays": lambda candidate: candidate.pushed,
-        "nDaysSinceLastPull": lambda candidate: candidate.pulled,
-    }
-    if template in newest:
-        return sorted(chosen, key=newest[template], reverse=True)[:number]
-    if template in since:
-        oldest = now - timedelta(days=min(number, 700_000))
-        return [candidate for candidate in chosen if since[template](candidate) >= oldest]
-    return chosen
+    A run that would delete too large a share of what there is ends without deleting anything, unless that is ignored.
+    """
+    attrs = {"dry_run": dry_run, "operator": actor.username, **({"ignore_limit": True} if ignore_limit else {})}
+    return engine.start(vendor_type=RETENTION, vendor_id=policy.pk, trigger=Trigger.MANUAL, extra_attrs=attrs)
 
 
 def _checked(rules: Sequence[Rule], cron: str) -> tuple[list[dict[str, Any]], str]:

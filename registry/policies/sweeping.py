@@ -1,24 +1,49 @@
-"""Carrying out a retention policy in one repository, with a table of what was kept and what went."""
+"""Carrying out a retention policy, with a table of what was kept and what went, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db.models import Max
 from django.utils import timezone
 
 from harborsite.errors import AppError
+from projects import params
 from registry.models import Artifact, Repository, RetentionPolicy, Tag
-from registry.policies import retention
-from registry.policies.retention import Candidate
+from registry.policies import judgement
+from registry.policies.judgement import Candidate, Judgement, Verdict
 from registry.services import deletes
 
 ACTOR = "tag retention"  # whose deletions these are in the audit log
+FEW = 10  # a share says nothing of so few artifacts
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run would do now; `limit` is the share of artifacts, in percent, that one run may delete."""
+
+    total: int
+    deleted: int
+    limit: int
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.deleted // self.total if self.total else 0
+
+    @property
+    def too_much(self) -> bool:
+        return self.deleted >= FEW and 100 * self.deleted > self.limit * self.total
+
+    def __str__(self) -> str:
+        return (
+            f"{self.deleted} of {self.total} artifacts ({self.percent}%) would go, the limit of a run is {self.limit}%"
+        )
 
 
 @dataclass(slots=True)
-class Judged:
+class Swept:
     """How many artifacts there were, how many stay, and those that are gone."""
 
     total: int
@@ -26,51 +51,54 @@ class Judged:
     deleted: list[Candidate] = field(default_factory=list)
 
 
-def judge(
+def forecast(policy: RetentionPolicy, repositories: Iterable[Repository]) -> Forecast:
+    now = timezone.now()
+    total = deleted = 0
+    for repository in repositories:
+        for each in judgement.judge(policy, repository, now):
+            total += 1
+            deleted += each.verdict == Verdict.DELETE
+    return Forecast(total, deleted, params.get(params.RETENTION_DELETE_LIMIT))
+
+
+def sweep(
     *,
     policy: RetentionPolicy,
     repository: Repository,
     dry_run: bool,
     log: Callable[[str], None],
     check_stop: Callable[[], None],
-) -> Judged:
+) -> Swept:
     """Delete what no rule keeps; a dry run only tells what that is."""
-    found = retention.candidates(repository)
-    kept = retention.kept_by(policy, repository, found, timezone.now())
-    immutable = retention.immutable_ones(repository, found)
+    judged = judgement.judge(policy, repository, timezone.now())
     log(f"Run retention for repository {repository.name}{' (dry run)' if dry_run else ''}")
-    log("| Digest | Tag | PushedTime | PulledTime | Retention |")
-    result = Judged(len(found))
-    for candidate in found:
+    log("| Digest | Tag | Kind | PushedTime | PulledTime | Retention | Reason |")
+    result = Swept(len(judged))
+    for each in judged:
         check_stop()
-        verdict = _verdict(repository, candidate, kept, immutable, dry_run=dry_run)
-        result.retained += verdict != "DEL"
-        if verdict == "DEL" and not dry_run:
-            result.deleted.append(candidate)
-        log(_row(candidate, verdict))
+        outcome, reason = each.verdict.value, each.reason
+        if each.verdict == Verdict.DELETE and not dry_run:
+            outcome, reason = _delete(each)
+        result.retained += outcome != Verdict.DELETE
+        if outcome == Verdict.DELETE and not dry_run:
+            result.deleted.append(each.candidate)
+        log(_row(each.candidate, outcome, reason))
     log(f"Retained {result.retained} of {result.total}")
     return result
 
 
-def _verdict(
-    repository: Repository, candidate: Candidate, kept: set[int], immutable: set[int], *, dry_run: bool
-) -> str:
-    if candidate.artifact_id in kept:
-        return "RETAIN"
-    if candidate.artifact_id in immutable:
-        return "IMMUTABLE"
-    if dry_run:
-        return "DEL"
-    artifact = Artifact.objects.select_related("repository__project").filter(pk=candidate.artifact_id).first()
+def _delete(judged: Judgement) -> tuple[str, str]:
+    """What came of it, and why."""
+    artifact = Artifact.objects.select_related("repository__project").filter(pk=judged.candidate.artifact_id).first()
     if artifact is None:
-        return "DEL"
-    if _has_changed(artifact, candidate):
-        return "RETAIN"
+        return Verdict.DELETE, "gone already"
+    if _has_changed(artifact, judged.candidate):
+        return Verdict.RETAIN, "pushed or tagged meanwhile: the next run judges it"
     try:
         deletes.delete_artifact(artifact=artifact, actor=ACTOR)
     except AppError as error:
-        return f"ERR {error.message}"
-    return "DEL"
+        return "ERR", error.message
+    return Verdict.DELETE, judged.reason
 
 
 def _has_changed(artifact: Artifact, candidate: Candidate) -> bool:
@@ -81,7 +109,11 @@ def _has_changed(artifact: Artifact, candidate: Candidate) -> bool:
     return list(names) != sorted(candidate.tags) or max(newest, artifact.push_time) > candidate.pushed
 
 
-def _row(candidate: Candidate, verdict: str) -> str:
-    pulled = f"{candidate.pulled:%Y-%m-%d %H:%M:%S}" if candidate.pulled.year > 1 else "-"
-    cells = (candidate.digest, ",".join(candidate.tags), f"{candidate.pushed:%Y-%m-%d %H:%M:%S}", pulled, verdict)
-    return f"| {' | '.join(cells)} |"
+def _row(candidate: Candidate, outcome: str, reason: str) -> str:
+    pulled = _written(candidate.pulled) if candidate.pulled.year > 1 else "-"
+    tags, pushed = ",".join(candidate.tags), _written(candidate.pushed)
+    return f"| {' | '.join((candidate.digest, tags, candidate.kind, pushed, pulled, outcome, reason))} |"
+
+
+def _written(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"

@@ -175,6 +175,96 @@ def test_immutable_tags_and_other_repositories_are_left_alone(owner: Client, lib
     assert retained(owner, library, only_alpine) == {"v1", "x1"}
 
 
+@pytest.mark.parametrize(
+    ("template", "number", "left"),
+    [
+        ("always", 0, {"used", "new", "old"}),
+        ("latestPushedK", 1, {"new"}),
+        ("latestPulledN", 1, {"used"}),
+        ("latestActiveK", 2, {"new", "used"}),
+        ("nDaysSinceLastPush", 30, {"new"}),
+        ("nDaysSinceLastPull", 30, {"used"}),
+        ("lastXDays", 45, {"new", "used"}),
+        ("unheardOf", 0, {"used", "new", "old"}),
+    ],
+)
+def test_each_template_keeps_what_it_says(
+    owner: Client, library: Project, template: str, number: int, left: set[str]
+) -> None:
+    for days, tag in ((40, "used"), (3, "new"), (90, "old")):
+        aged(owner, tag, days)
+    Tag.objects.filter(name="used").update(pull_time=timezone.now() - timedelta(days=2))
+    assert retained(owner, library, keep(template, number)) == left
+
+
+def test_a_preview_gives_the_reason_for_each_artifact(owner: Client, library: Project) -> None:
+    for tag, days in (("new", 1), ("release-1", 50), ("v1", 60), ("old", 70)):
+        aged(owner, tag, days)
+    aged(owner, "kept", 90, "other")
+    made(post(owner, "/projects/library/immutabletagrules", rule("v*")))
+    rules = keep("latestPushedK", 1), {**keep("always"), **rule("{new,release-*}", "alpine")}
+    number = made(post(owner, "/retentions", policy(library, *rules)))
+    answer = get(owner, f"/retentions/{number}/preview", page_size=1)
+    assert answer["X-Total-Count"] == "2"
+    (found,) = answer.json()
+    assert (found["repository"], found["total"], found["retained"]) == ("library/alpine", 4, 3)
+    reasons = {artifact["tags"][0]: (artifact["retention"], artifact["reason"]) for artifact in found["artifacts"]}
+    assert reasons == {
+        "new": ("RETAIN", "kept by rule 1, 2"),
+        "release-1": ("RETAIN", "kept by rule 2"),
+        "v1": ("IMMUTABLE", "immutable: v1"),
+        "old": ("DEL", "no rule keeps it"),
+    }
+    assert found["artifacts"][0]["rules"] == [1, 2]
+    run = made(post(owner, f"/retentions/{number}/executions", {"dry_run": True}))
+    run_everything()
+    task = next(
+        each
+        for each in get(owner, f"/retentions/{number}/executions/{run}/tasks").json()
+        if each["repository"] == "library/alpine"
+    )
+    log = get(owner, f"/retentions/{number}/executions/{run}/tasks/{task['id']}").content.decode()
+    for verdict, reason in reasons.values():
+        assert f"| {verdict} | {reason} |" in log
+
+
+def test_a_run_that_would_delete_too_much_stops_and_says_so(owner: Client, library: Project, admin: User) -> None:
+    for number in range(20):
+        aged(owner, f"v{number}", 10 + number)
+    put(client_for(admin), "/configurations", {"retention_delete_limit": 70})
+    number = made(post(owner, "/retentions", policy(library, keep("latestPushedK", 2))))
+
+    def outcome(**how: bool) -> tuple[str, str]:
+        run = made(post(owner, f"/retentions/{number}/executions", how))
+        run_everything()
+        (task,) = get(owner, f"/retentions/{number}/executions/{run}/tasks").json()
+        log = get(owner, f"/retentions/{number}/executions/{run}/tasks/{task['id']}").content.decode()
+        assert log.count("| DEL | no rule keeps it |") == 18
+        return Execution.objects.get(pk=run).status, log
+
+    why = "18 of 20 artifacts (90%) would go, the limit of a run is 70%"
+    status, log = outcome(dry_run=True)
+    assert status == "Success"
+    assert f"a run would stop here: {why}" in log
+    status, log = outcome(dry_run=False)
+    assert status == "Error"
+    assert f"nothing was deleted: {why}" in log
+    assert Tag.objects.count() == 20
+    assert Task.objects.filter(status="Error").get().status_message.endswith(why)
+    assert Task.objects.filter(status="Error").get().failures == 1, "no retry would mend it"
+    assert outcome(dry_run=False, ignore_limit=True)[0] == "Success"
+    assert Tag.objects.count() == 2
+
+
+def test_the_limit_is_a_share_of_what_the_whole_run_judges(owner: Client, library: Project, admin: User) -> None:
+    for number in range(12):
+        aged(owner, f"v{number}", 60)
+        aged(owner, f"w{number}", 1, "other")
+    assert retained(owner, library, keep("nDaysSinceLastPush", 30)) == {f"w{number}" for number in range(12)}
+    limits = [put(client_for(admin), "/configurations", {"retention_delete_limit": share}) for share in (0, 101, 100)]
+    assert [answer.status_code for answer in limits] == [400, 400, 200]
+
+
 def test_a_disabled_rule_judges_nothing(owner: Client, library: Project) -> None:
     aged(owner, "v1", 90)
     assert retained(owner, library, keep("latestPushedK", 0, disabled=True)) == {"v1"}

@@ -159,6 +159,7 @@ SETTINGS = {
     "robot_name_prefix": "bot$",
     "robot_token_duration": "7",
     "quota_per_project_enable": "on",
+    "retention_delete_limit": "80",
     "banner_message": "Maintenance on <Sunday>",
 }
 
