@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from bench import report
 from bench.load import BenchmarkError
-from tests.clients.registry import Registry
+from tests.clients.copying import Operator
 from tests.fleet import Fleet, digests_at
 from tests.services import Site, docker_registry, harborsite, workspace
 
@@ -53,44 +52,13 @@ def empty_harborsite() -> Iterator[Target]:
 TARGETS = {"docker-registry 2.8": empty_registry, "Harborsite": empty_harborsite}
 
 
-class Api:
-    """The REST API of the site that replicates."""
-
-    def __init__(self, site: Site) -> None:
-        self._registry = Registry(site.host, "admin", site.password)
-
-    def create(self, path: str, body: Mapping[str, Any]) -> str:
-        """Returns the address of what was made."""
-        headers = {"Content-Type": "application/json"}
-        answer = self._registry.expect(201, "POST", f"/api/v2.0{path}", json.dumps(body).encode(), headers)
-        return answer.headers["location"]
-
-    def read(self, path: str) -> Any:
-        return self._registry.expect(200, "GET", path).json
-
-
 def by_replication(site: Site, fleet: Fleet, target: Target) -> float:
     """Seconds from the start of an execution until it says that it is done."""
-    api = Api(site)
-    credential = {"type": "basic", "access_key": target.user, "access_secret": target.password}
-    registry = api.create(
-        "/registries",
-        {"name": target.host, "type": target.kind, "url": f"http://{target.host}", "credential": credential},
-    )
-    policy = api.create(
-        "/replication/policies",
-        {
-            "name": target.host.replace(":", "-"),
-            "dest_registry": {"id": _id(registry)},
-            "filters": [{"type": "name", "value": f"{fleet.project}/**"}],
-            "enabled": True,
-            "override": True,
-        },
-    )
+    operator = Operator(site)
+    registry = operator.registry(target.host, target.kind, target.user, target.password)
+    policy = operator.policy(target.host.replace(":", "-"), f"{fleet.project}/**", dest_registry={"id": registry})
     began = time.perf_counter()
-    execution = api.create("/replication/executions", {"policy_id": _id(policy)})
-    while (found := api.read(execution))["status"] == "InProgress":
-        time.sleep(0.1)
+    found = operator.finish(operator.start(policy), seconds=600)
     if found["status"] != "Succeed":
         raise BenchmarkError(f"replication: {found}")
     return time.perf_counter() - began
@@ -123,17 +91,13 @@ def by_skopeo(site: Site, fleet: Fleet, target: Target) -> float:
     return seconds
 
 
-def _id(location: str) -> int:
-    return int(location.rpartition("/")[2])
-
-
 WAYS: Mapping[str, Callable[[Site, Fleet, Target], float]] = {"skopeo": by_skopeo, "ours": by_replication}
 
 
 def measure(fleet: Fleet, rounds: int, only: str) -> dict[str, dict[str, list[float]]]:
     """Seconds of every round, by target and way; who goes first takes turns."""
     figures: dict[str, dict[str, list[float]]] = {}
-    wanted = fleet.digests()
+    wanted = fleet.digests
     with harborsite({"HARBOR_DATABASE": "sqlite"}, allowed_networks=ALLOWED) as site:
         fleet.push(site.host, "admin", site.password)
         for number in range(rounds):

@@ -66,6 +66,7 @@ class Fleet:
             data = json.dumps(document).encode()
             yield tag, images.Manifest(images.OCI_MANIFEST, data, (config, *layers))
 
+    @cached_property
     def digests(self) -> dict[str, str]:
         """What every tag has to be, by `repository:tag`."""
         return {f"{name}:{tag}": image.digest for name in self.names for tag, image in self.images_of(name)}

@@ -206,19 +206,45 @@ def _daemon(name: str) -> str:
 # --- Docker -----------------------------------------------------------------------------------------------
 
 
+class DockerRegistry:
+    """Debian's docker-registry 2.8 with more top-level `settings`; a test may kill it and start it again."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, Any]) -> None:
+        self.host = f"{LOOPBACK}:{free_port()}"
+        self._directory = directory
+        storage = {"filesystem": {"rootdirectory": str(directory / "data")}, "delete": {"enabled": True}}
+        config: dict[str, Any] = {"version": "0.1", "storage": storage, "http": {"addr": self.host}, **settings}
+        self._file = directory / "config.yml"
+        self._file.write_text(json.dumps(config))  # JSON is YAML
+
+    def start(self) -> None:
+        argv = ["docker-registry", "serve", str(self._file)]
+        self.server = ServerProcess("docker-registry", argv, directory=self._directory)
+        self.server.wait_until(lambda: _answers(f"http://{self.host}/v2/"))
+
+    def kill9(self) -> None:
+        self.server.kill()
+
+
+@contextmanager
+def docker_registry_process(**settings: Any) -> Iterator[DockerRegistry]:
+    with workspace("registry") as directory:
+        registry = DockerRegistry(directory, settings)
+        registry.start()
+        try:
+            yield registry
+        except BaseException:
+            registry.kill9()
+            raise
+        if registry.server.process.poll() is None:
+            registry.server.stop()
+
+
 @contextmanager
 def docker_registry(**settings: Any) -> Iterator[str]:
-    """Debian's docker-registry 2.8 with more top-level `settings`; yields its host:port."""
-    host = f"{LOOPBACK}:{free_port()}"
-    with workspace("registry") as directory:
-        storage = {"filesystem": {"rootdirectory": str(directory / "data")}, "delete": {"enabled": True}}
-        config = {"version": "0.1", "storage": storage, "http": {"addr": host}} | settings
-        file = directory / "config.yml"
-        file.write_text(json.dumps(config))  # JSON is YAML
-        argv = ["docker-registry", "serve", str(file)]
-        with running(ServerProcess("docker-registry", argv, directory=directory)) as process:
-            process.wait_until(lambda: _answers(f"http://{host}/v2/"))
-            yield host
+    """The same for who only wants to know its host:port."""
+    with docker_registry_process(**settings) as registry:
+        yield registry.host
 
 
 @contextmanager
