@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from harborsite.portal import scope
-from projects.models import Project
-from registry.models import Artifact, Repository, Tag
+from projects.models import Label, Project
+from registry.models import Artifact, ArtifactLabel, Repository, Tag
 
 _MOST = 20
 
 
 def results(request: HttpRequest) -> HttpResponse:
-    """Projects and repositories whose name holds the text; tags of exactly this name; the artifact of a digest.
+    """Projects, repositories and labels whose name holds the text; tags of this name; the artifacts of a digest.
 
     `repository:tag` finds the tag in the repositories of that name.
     """
@@ -35,8 +36,19 @@ def results(request: HttpRequest) -> HttpResponse:
             "projects": Project.objects.visible_to(who).filter(name__icontains=text).order_by("name")[:_MOST],
             "repositories": visible.filter(name__icontains=text).select_related("project").order_by("name")[:_MOST],
             "tags": tags[:_MOST],
+            "labelled": _labelled(text, visible),
             "artifacts": digests.select_related("repository__project").defer("manifest")[:_MOST]
             if text.startswith(("sha256:", "sha512:"))
             else [],
         }
     return render(request, "portal/search.html", {**admin.site.each_context(request), **context})
+
+
+def _labelled(text: str, visible: QuerySet[Repository]) -> list[tuple[Label, Repository, int]]:
+    """Labels with the repositories that have them on artifacts, and on how many."""
+    found = ArtifactLabel.objects.filter(label__name__icontains=text, artifact__repository__in=visible.values("pk"))
+    counted = found.values_list("label", "artifact__repository").annotate(Count("pk"))
+    rows = list(counted.order_by("label__name", "artifact__repository__name")[:_MOST])
+    labels = Label.objects.in_bulk({label for label, _repository, _count in rows})
+    repositories = Repository.objects.select_related("project").in_bulk({repository for _label, repository, _c in rows})
+    return [(labels[label], repositories[repository], count) for label, repository, count in rows]

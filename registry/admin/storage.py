@@ -30,7 +30,6 @@ def page(site: PortalSite, request: HttpRequest) -> HttpResponse:
     )
     context = {
         "title": _("Storage"),
-        "crumbs": [(_("Storage"), "")],
         "total": found.total,
         "chart": charts.donut(shares, _("Storage by what it is needed for; the table says the same")),
         "shares": list(zip(shares, notes, strict=True)),

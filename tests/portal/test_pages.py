@@ -13,7 +13,9 @@ from audit.models import AuditLog
 from harborsite import __version__, config
 from projects.models import Member, Project, User
 from projects.permissions import Role
+from projects.services.labels import create_label
 from registry.models import Repository, Tag
+from registry.services.labels import add_label
 from tests.factories import PASSWORD, make_project
 from tests.portal.conftest import SignedIn
 from tests.portal.sample import hold, make_artifact, make_index, make_repository
@@ -268,6 +270,19 @@ def test_the_registry_certificate_is_offered_where_there_is_one(
         assert "/api/v2.0/systeminfo/getcert" in client.get("/projects/library/repositories/").content.decode()
     finally:
         file.unlink()
+
+
+def test_the_search_finds_labelled_artifacts_that_one_may_see(
+    alice: User, carol: User, library: Project, shelf: Repository, signed_in: SignedIn
+) -> None:
+    label = create_label(name="golden", description="", color="#0065AB", actor=alice, project=library)
+    for artifact in shelf.artifacts.filter(tags__name__in=["1.0", "multi"]):
+        add_label(artifact=artifact, label_id=label.pk, actor=alice)
+    link = f"/projects/library/repositories/shelf/?label={label.pk}"
+    page = signed_in(alice).get("/search/?q=gold").content.decode()
+    assert f'<a href="{link}">library/shelf</a></th><td class="number">2</td>' in page
+    assert "1–2 of 2" in signed_in(alice).get(link).content.decode()
+    assert "golden" not in signed_in(carol).get("/search/?q=gold").content.decode()
 
 
 def test_storage_is_shown_as_own_shared_and_reclaimable(
