@@ -6,7 +6,7 @@ Models are imported inside the fixtures: this file is read before Django is set 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -52,6 +52,23 @@ def _fast_and_clean(settings: Settings) -> Iterator[None]:
     yield
     for module in (params, signin, lockout, tokens):
         module.forget()
+
+
+@pytest.fixture(autouse=True)
+def _answers_are_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer of the REST API that a test sees is one that its document describes."""
+    from django.test import Client
+
+    from tests import described
+
+    plain = Client.request
+
+    def request(self: Client, **environ: Any) -> Any:
+        answer = plain(self, **environ)
+        described.check(answer)
+        return answer
+
+    monkeypatch.setattr(Client, "request", request)
 
 
 @pytest.fixture

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from django.db.models import QuerySet
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from audit.describe import description
 from audit.events import EVENT_TYPES
 from audit.models import AuditLog
 from harborsite.api import query
-from harborsite.api.paging import paged
+from harborsite.api.answers import Answer, Paged, Time
+from harborsite.api.paging import paged, paged_list
 from harborsite.api.query import Column, to_flag, to_number, to_time
 from harborsite.api.wire import stamp
 from harborsite.principal import Principal
@@ -32,7 +32,25 @@ COLUMNS = {
 }
 
 
-def render(row: AuditLog) -> dict[str, Any]:
+class OldRow(TypedDict):
+    id: int
+    username: str
+    resource: str
+    resource_type: str
+    operation: str
+    op_time: Time
+
+
+class ShownRow(OldRow):
+    operation_description: str
+    operation_result: bool
+
+
+class EventType(TypedDict):
+    event_type: str
+
+
+def render(row: AuditLog) -> ShownRow:
     return {
         "id": row.pk,
         "username": row.username,
@@ -45,7 +63,7 @@ def render(row: AuditLog) -> dict[str, Any]:
     }
 
 
-def _page(request: Request, rows: QuerySet[AuditLog]) -> Response:
+def _page(request: Request, rows: QuerySet[AuditLog]) -> Paged[ShownRow]:
     rows = query.filtered(rows, query.parse(request.GET.get("q", "")), COLUMNS)
     rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-op_time", "-pk"))
     return paged(request, rows, lambda found: [render(row) for row in found])
@@ -56,7 +74,7 @@ class AuditLogsView(ApiView):
 
     actions = {"GET": SIGNED_IN}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownRow]:
         rows = AuditLog.objects.all()
         if not can_system(self.who, "audit-log:list"):
             rows = rows.filter(project_id__in=readable_projects(self.who))
@@ -66,7 +84,7 @@ class AuditLogsView(ApiView):
 class ProjectLogsView(ProjectView):
     actions = {"GET": "log:list"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
+    def get(self, request: Request, project_name_or_id: str) -> Paged[ShownRow]:
         return _page(request, AuditLog.objects.filter(project_id=self.project.pk))
 
 
@@ -75,22 +93,27 @@ class OldLogsView(ApiView):
 
     actions = {"GET": SIGNED_IN}
 
-    def get(self, request: Request) -> Response:
-        return _page(request, AuditLog.objects.none())
+    def get(self, request: Request) -> Paged[OldRow]:
+        return _nothing(request)
+
+
+def _nothing(request: Request) -> Paged[OldRow]:
+    _page(request, AuditLog.objects.none())  # what is asked for is looked at all the same
+    return paged_list(request, [], list)
 
 
 class OldProjectLogsView(ProjectView):
     actions = {"GET": "log:list"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
-        return _page(request, AuditLog.objects.none())
+    def get(self, request: Request, project_name_or_id: str) -> Paged[OldRow]:
+        return _nothing(request)
 
 
 class EventTypesView(ApiView):
     actions = {"GET": "audit-log:list"}
 
-    def get(self, request: Request) -> Response:
-        return Response([{"event_type": event} for event in EVENT_TYPES])
+    def get(self, request: Request) -> Answer[list[EventType]]:
+        return Answer([{"event_type": event} for event in EVENT_TYPES])
 
 
 def readable_projects(who: Principal) -> list[int]:

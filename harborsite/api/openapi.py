@@ -1,7 +1,7 @@
 """The OpenAPI document of what is really served: read from the routes and the views behind them, never written down.
 
-A view's docstring is its description. The shape of a body is the one that the method reads, and a query parameter is
-one that the view asks for; both are found in the view's own source, so that they cannot fall behind it.
+A view's docstring is its description. What its methods ask for, read and refuse is found in their code (`derivation`),
+what they answer in their return annotations (`answers`, `schemas`).
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from __future__ import annotations
 import inspect
 import json
 import re
-import sys
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Never, Union, get_args, get_origin, get_type_hints
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from harborsite import __version__
+from harborsite.api import answers, derivation, paging
+from harborsite.api.derivation import Asked
+from harborsite.api.schemas import Schema, schema
+from harborsite.errors import AppError, BadRequest, Forbidden, Unprocessable
 
 PREFIX = "/api/v2.0"
 METHODS = ("get", "head", "post", "put", "patch", "delete")
+REQUEST_ID = {"name": "X-Request-Id", "in": "header", "schema": {"type": "string", "maxLength": 128}}
 _CONVERTED = re.compile(r"<(?:(\w+):)?(\w+)>")
-_BODY = re.compile(r"body\.read\(request, (\w+)\)")
-_ASKED = re.compile(r"""(?:parameters\.(number|flag|required)\(request, |request\.GET\.get(?:list)?\()"(\w+)\"""")
-_KINDS = {"number": "integer", "flag": "boolean", "required": "string", "": "string"}
-_PLAIN = {str: "string", int: "integer", bool: "boolean", float: "number"}
-_ERROR = {"$ref": "#/components/responses/Error"}
-Schema = dict[str, Any]
+_BOUNDS = {"page_size": {"maximum": paging.MAX_SIZE}}
+# What stands in front of every view: a query with a semicolon, a first password used from elsewhere, an odd Accept.
+_ANYWHERE: frozenset[type[AppError]] = frozenset({BadRequest, Forbidden, Unprocessable, AppError})
 
 
 @cache
@@ -41,15 +41,15 @@ def document() -> Schema:
             shown = _CONVERTED.sub(r"{\2}", path.removeprefix(PREFIX))
             paths[shown] = _path_item(path, view, schemas)
     return {
-        "openapi": "3.0.3",
+        "openapi": "3.1.0",
         "info": {"title": "Harborsite", "version": __version__, "description": "Harbor's REST API v2.0."},
         "servers": [{"url": PREFIX}],
         "security": [{"basic": []}, {}],
         "paths": dict(sorted(paths.items())),
         "components": {
             "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
+            "parameters": {"requestId": REQUEST_ID},
             "schemas": {**_ERRORS, **dict(sorted(schemas.items()))},
-            "responses": {"Error": _ERROR_RESPONSE},
         },
     }
 
@@ -57,16 +57,14 @@ def document() -> Schema:
 _ERRORS: dict[str, Schema] = {
     "Errors": {
         "type": "object",
+        "required": ["errors"],
         "properties": {"errors": {"type": "array", "items": {"$ref": "#/components/schemas/Error"}}},
     },
     "Error": {
         "type": "object",
+        "required": ["code", "message"],
         "properties": {"code": {"type": "string"}, "message": {"type": "string"}, "detail": {}},
     },
-}
-_ERROR_RESPONSE: Schema = {
-    "description": "A refusal, with its code and why.",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Errors"}}},
 }
 
 
@@ -89,7 +87,7 @@ def _path_item(path: str, view: Any, schemas: dict[str, Schema]) -> Schema:
         }
         for kind, name in _CONVERTED.findall(path)
     ]
-    item: Schema = {"parameters": in_path} if in_path else {}
+    item: Schema = {"parameters": [*in_path, {"$ref": "#/components/parameters/requestId"}]}
     actions: Mapping[str, str] = getattr(view, "actions", {})
     for method in METHODS:
         if method.upper() in actions and hasattr(view, method):
@@ -99,70 +97,74 @@ def _path_item(path: str, view: Any, schemas: dict[str, Schema]) -> Schema:
 
 def _operation(path: str, view: Any, method: str, schemas: dict[str, Schema]) -> Schema:
     function = getattr(view, method)
-    source = inspect.getsource(function)
+    found = derivation.contract(view, "authorise", method)
+    responses = _refusals(_ANYWHERE | found.refusals)
+    for status, answered in _answers(function, schemas).items():
+        responses[status] = {**answered, **responses.get(status, {})}
     operation: Schema = {
         "operationId": f"{method}{view.__name__.removesuffix('View')}",
         "tags": [path.removeprefix(f"{PREFIX}/").partition("/")[0]],
-        "responses": {("201" if "created(" in source or "status=201" in source else "200"): {"description": "Done."}},
+        "responses": dict(sorted(responses.items())),
     }
-    operation["responses"]["default"] = _ERROR
     if text := inspect.getdoc(function) or inspect.getdoc(view):
         operation["description"] = text
-    if asked := _query_parameters(view, method, source):
-        operation["parameters"] = asked
-    if read := _BODY.search(source):
-        shape = getattr(sys.modules[function.__module__], read[1])
-        schema = _schema(shape, schemas)
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if found.asked:
+        asked = sorted(found.asked.values(), key=lambda each: (each.place, each.name))
+        operation["parameters"] = [_parameter(each) for each in asked]
+    if found.body is not None:
+        read = schema(found.body, schemas)
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": read}}}
     return operation
 
 
-def _query_parameters(view: Any, method: str, source: str) -> list[Schema]:
-    """Those that the method asks for, or what it calls in its own class and module."""
-    called = [getattr(view, name, None) for name in re.findall(r"self\.(\w+)\(", source)]
-    module = sys.modules[getattr(view, method).__module__]
-    called += [getattr(module, name, None) for name in re.findall(r"(?<![\w.])(_\w+|filtered)\(", source)]
-    text = source + "".join(inspect.getsource(each) for each in called if inspect.isfunction(each))
-    found: dict[str, Schema] = {name: {"type": _KINDS[kind]} for kind, name in _ASKED.findall(text)}
-    if method == "get" and re.search(r"paged\w*\(|Page\.of\(", text):
-        found |= {"page": {"type": "integer"}, "page_size": {"type": "integer", "maximum": 100}}
-    wanted = {name for kind, name in _ASKED.findall(text) if kind == "required"}
-    return [
-        {"name": name, "in": "query", "required": name in wanted, "schema": schema}
-        for name, schema in sorted(found.items())
-    ]
+def _parameter(asked: Asked) -> Schema:
+    shape: Schema = {"type": asked.type, **_BOUNDS.get(asked.name, {})}
+    if asked.type == "array":
+        shape["items"] = {"type": "string"}
+    if asked.default not in {None, ""}:
+        shape["default"] = asked.default
+    return {"name": asked.name, "in": asked.place, "required": asked.required, "schema": shape}
 
 
-def _schema(wanted: Any, schemas: dict[str, Schema]) -> Schema:
-    origin, arguments = get_origin(wanted), get_args(wanted)
-    if origin in {Union, types.UnionType}:
-        (inner,) = (each for each in arguments if each is not type(None))
-        return {**_schema(inner, schemas), "nullable": True}
-    if is_dataclass(wanted):
-        return _object(wanted, schemas)
-    if origin is list:
-        return {"type": "array", "items": _schema(arguments[0], schemas)}
-    if origin is dict:
-        return {"type": "object", "additionalProperties": _schema(arguments[1], schemas)}
-    return {"type": _PLAIN[wanted]} if wanted in _PLAIN else {}
+def _answers(function: Any, schemas: dict[str, Schema]) -> dict[str, Schema]:
+    """What the return annotation names; a method that never succeeds has none."""
+    annotated: Any = get_type_hints(function).get("return")
+    options: list[Any] = [] if annotated is Never else [annotated]
+    if get_origin(annotated) in {Union, types.UnionType}:
+        options = list(get_args(annotated))
+    responses: dict[str, Schema] = {}
+    for option in options:
+        kind: Any = get_origin(option) or option
+        if not hasattr(kind, "documented_status"):
+            raise TypeError(f"{function.__qualname__} has to say what it answers: {option} is no kind of answer")
+        response = responses.setdefault(str(kind.documented_status), {"description": str(inspect.getdoc(kind))})
+        if named := getattr(kind, "documented_headers", ()):
+            response["headers"] = {name: {"schema": {"type": "string"}} for name in named}
+        if kind in {answers.Nothing, answers.Refused}:
+            response["x-may-be-empty"] = True
+        if content := _content(kind, get_args(option), schemas):
+            response["content"] = content
+    return responses
 
 
-def _object(shape: Any, schemas: dict[str, Schema]) -> Schema:
-    """A reference to the shape, which is described once; shapes of one name are told apart by their module."""
-    name = f"{shape.__module__.rpartition('.')[2]}.{shape.__name__}"
-    if name not in schemas:
-        schemas[name] = {}
-        hints = get_type_hints(shape)
-        properties = {
-            spec.metadata.get("name", spec.name): _schema(hints[spec.name], schemas) for spec in fields(shape)
-        }
-        needed = [
-            spec.metadata.get("name", spec.name)
-            for spec in fields(shape)
-            if spec.default is MISSING and spec.default_factory is MISSING
-        ]
-        schemas[name] = {"type": "object", "properties": properties, **({"required": needed} if needed else {})}
-    return {"$ref": f"#/components/schemas/{name}"}
+def _content(kind: type, arguments: tuple[Any, ...], schemas: dict[str, Schema]) -> Schema:
+    if issubclass(kind, answers.Paged):
+        return {"application/json": {"schema": {"type": "array", "items": schema(arguments[0], schemas)}}}
+    if issubclass(kind, answers.Answer):
+        return {"application/json": {"schema": schema(arguments[0], schemas)}}
+    if issubclass(kind, answers.Text):
+        return {"text/plain": {"schema": {"type": "string"}}}
+    return {"*/*": {}} if issubclass(kind, answers.Content) else {}
+
+
+def _refusals(raised: frozenset[type[AppError]] | set[type[AppError]]) -> dict[str, Schema]:
+    codes: dict[int, set[str]] = {}
+    for each in raised:
+        codes.setdefault(each.status, set()).add(each.code)
+    envelope = {"application/json": {"schema": {"$ref": "#/components/schemas/Errors"}}}
+    return {
+        str(status): {"description": ", ".join(sorted(codes[status])), "content": envelope} for status in sorted(codes)
+    }
 
 
 def grouped() -> list[tuple[str, list[Schema]]]:
@@ -177,27 +179,38 @@ def grouped() -> list[tuple[str, list[Schema]]]:
                         "method": method,
                         "path": PREFIX + path,
                         "description": operation.get("description", ""),
-                        "parameters": [*item.get("parameters", []), *operation.get("parameters", [])],
-                        "body": _example(operation, whole["components"]["schemas"]),
+                        "parameters": [*item["parameters"][:-1], *operation.get("parameters", [])],
+                        "responses": operation["responses"],
+                        "body": _example(operation.get("requestBody", {}), whole["components"]["schemas"]),
+                        "answer": _example(_success(operation), whole["components"]["schemas"]),
                     }
                 )
     return sorted(groups.items())
 
 
-def _example(operation: Schema, schemas: Mapping[str, Schema]) -> str:
-    if "requestBody" not in operation:
-        return ""
-    schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    return json.dumps(_filled(schema, schemas), indent=2)
+def _success(operation: Schema) -> Schema:
+    found: Iterator[Schema] = (response for status, response in operation["responses"].items() if status < "300")
+    return next(found, {})
 
 
-def _filled(schema: Schema, schemas: Mapping[str, Schema]) -> Any:
-    if "$ref" in schema:
-        return _filled(schemas[schema["$ref"].rpartition("/")[2]], schemas)
-    match schema.get("type"):
+def _example(content: Schema, schemas: Mapping[str, Schema]) -> str:
+    """What a body or an answer looks like."""
+    json_content = content.get("content", {}).get("application/json")
+    return json.dumps(_filled(json_content["schema"], schemas), indent=2) if json_content else ""
+
+
+def _filled(shape: Schema, schemas: Mapping[str, Schema]) -> Any:
+    if "$ref" in shape:
+        return _filled(schemas[shape["$ref"].rpartition("/")[2]], schemas)
+    if "anyOf" in shape:
+        return _filled(shape["anyOf"][0], schemas)
+    if "enum" in shape:
+        return shape["enum"][0]
+    kind = shape.get("type")
+    match kind[0] if isinstance(kind, list) else kind:
         case "object":
-            return {name: _filled(each, schemas) for name, each in schema.get("properties", {}).items()}
+            return {name: _filled(each, schemas) for name, each in shape.get("properties", {}).items()}
         case "array":
-            return [_filled(schema["items"], schemas)]
-        case kind:
-            return {"string": "", "integer": 0, "number": 0, "boolean": False}.get(str(kind))
+            return [_filled(shape["items"], schemas)]
+        case plain:
+            return {"string": "", "integer": 0, "number": 0, "boolean": False}.get(str(plain))

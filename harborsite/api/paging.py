@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote_plus, urlencode
 
 from django.db.models import Model, QuerySet
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import parameters
+from harborsite.api.answers import Paged
 from harborsite.errors import Unprocessable
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
+I = TypeVar("I")
 MAX_SIZE = 100
 DEFAULT_SIZE = 10
 
@@ -67,18 +68,18 @@ def _printable(text: str) -> str:
 
 
 def paged(
-    request: Request, rows: QuerySet[M], render: Callable[[Sequence[M]], list[Any]], *, default_size: int = DEFAULT_SIZE
-) -> Response:
+    request: Request, rows: QuerySet[M], render: Callable[[Sequence[M]], list[T]], *, default_size: int = DEFAULT_SIZE
+) -> Paged[T]:
     """The page of `rows` that is asked for; `render` makes the answer's items of it."""
     page = Page.of(request, default_size=default_size)
     total = rows.order_by().count()
     start, stop = page.bounds
     chosen = list(rows[start:stop]) if start < total else []
-    return Response(render(chosen), headers=page.headers(request, total))
+    return Paged(render(chosen), headers=page.headers(request, total))
 
 
-def paged_list(request: Request, items: Sequence[Any], *, default_size: int = DEFAULT_SIZE) -> Response:
+def paged_list(request: Request, items: Sequence[I], render: Callable[[Sequence[I]], list[T]]) -> Paged[T]:
     """The same for a list that is short and in memory."""
-    page = Page.of(request, default_size=default_size)
+    page = Page.of(request)
     start, stop = page.bounds
-    return Response(list(items[start:stop]), headers=page.headers(request, len(items)))
+    return Paged(render(items[start:stop]), headers=page.headers(request, len(items)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 ZERO_TIME = "0001-01-01T00:00:00.000Z"  # Harbor's word for "never"
 
@@ -22,11 +23,15 @@ def stamp_seconds(when: datetime | None) -> str:
     return "0001-01-01T00:00:00Z" if when is None else f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def without_empty(shape: dict[str, Any], *names: str) -> dict[str, Any]:
+S = TypeVar("S", bound=Mapping[str, Any])
+
+
+def without_empty(shape: S, *names: str) -> S:
     """`shape` without those of `names` that are empty: Harbor leaves unset texts, numbers and objects out."""
+    members = cast(dict[str, Any], shape)
     for name in names:
-        if not shape[name]:
-            del shape[name]
+        if not members[name]:
+            del members[name]
     return shape
 
 

@@ -150,8 +150,3 @@ def require(who: Principal, action: str, project: Project) -> None:
     """Raise unless `who` may do `action` in `project`."""
     if not can(who, action, project):
         refuse(who, project, project.name)
-
-
-def created(location: str) -> Response:
-    """201 with the path of what was made."""
-    return Response(status=201, headers={"Location": location})

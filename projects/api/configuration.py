@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Never, TypeAlias, TypedDict
 
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body
+from harborsite.api.answers import Answer, Done
 from harborsite.errors import Unauthorized, Unprocessable
 from projects import params
 from projects.api.base import ANYONE, ApiView
 from projects.params import PARAMS
 from projects.services import settings
 
+SHOWN = sorted({*(key for key, param in PARAMS.items() if not param.secret), params.UAA_CLIENT_SECRET.key})
+
+
+class Setting(TypedDict):
+    value: str | int | bool
+    editable: bool
+
+
+if TYPE_CHECKING:
+    Configurations: TypeAlias = dict[str, Any]
+else:  # a member for each setting, as the list of settings has them
+    Configurations = TypedDict("Configurations", dict.fromkeys(SHOWN, Setting) | {"scan_all_policy": dict[str, Any]})
+
 
 class ConfigurationsView(ApiView):
     actions = {"GET": "configuration:read", "PUT": "configuration:update"}
     works_read_only = frozenset({"PUT"})  # how else to leave the read-only mode
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer[Configurations]:
         fixed = settings.auth_mode_is_fixed()
         shape: dict[str, Any] = {
             key: {"value": params.get(param), "editable": not (fixed and param is params.AUTH_MODE)}
@@ -27,15 +40,15 @@ class ConfigurationsView(ApiView):
             if not param.secret
         }
         shape[params.UAA_CLIENT_SECRET.key] = {"value": "", "editable": True}  # its clients look for the key
-        return Response(shape | {"scan_all_policy": {}})
+        return Answer(shape | {"scan_all_policy": {}})
 
-    def put(self, request: Request) -> Response:
+    def put(self, request: Request) -> Done:
         values = body.read(request, dict[str, Any])
         for key, value in values.items():
             if key in PARAMS and value is not None:
                 values[key] = _typed(key, value)
         settings.change_settings(values=values, actor=self.who)
-        return Response()
+        return Done()
 
 
 def _typed(key: str, value: Any) -> Any:
@@ -53,5 +66,5 @@ class InternalConfigurationView(ApiView):
 
     actions = {"GET": ANYONE}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Never:
         raise Unauthorized("only internal service is allowed to call this API")

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NotRequired, TypedDict
 
-from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, query
+from harborsite.api.answers import Answer, Created, Done, Nothing, Paged, Text, Time
 from harborsite.api.paging import paged
 from harborsite.api.query import Column, to_number, to_time
 from harborsite.api.wire import ZERO_TIME, stamp
 from harborsite.errors import BadRequest, NotFound, Unprocessable
 from harborsite.jobs import dashboard, engine, schedules
 from harborsite.jobs.models import Execution, Schedule, Status, Task, Worker
-from projects.api.base import SIGNED_IN, ApiView, created
+from projects.api.base import SIGNED_IN, ApiView
 
 TYPES = ("Hourly", "Daily", "Weekly", "Custom", "Manual", "None", "Schedule")
 ALL = "all"
@@ -49,7 +48,75 @@ class ActionRequest:
     action: str = ""
 
 
-def render_schedule(schedule: Schedule) -> dict[str, Any]:
+class ShownWhen(TypedDict):
+    type: str
+    cron: NotRequired[str]
+    next_scheduled_time: Time
+
+
+class ShownSchedule(TypedDict):
+    id: int
+    job_kind: str
+    job_parameters: str
+    job_status: str
+    schedule: ShownWhen
+    creation_time: Time
+    update_time: Time
+
+
+class ShownRun(TypedDict):
+    id: int
+    job_name: str
+    job_kind: str
+    job_parameters: str
+    job_status: str
+    schedule: ShownWhen
+    creation_time: Time
+    update_time: Time
+
+
+class Pool(TypedDict):
+    worker_pool_id: str
+    host: str
+    pid: int
+    start_at: Time
+    heartbeat_at: Time
+    concurrency: int
+
+
+class ShownWorker(TypedDict):
+    """What it does is left out while it does nothing."""
+
+    id: str
+    pool_id: str
+    job_name: NotRequired[str]
+    job_id: NotRequired[str]
+    start_at: NotRequired[Time]
+    checkin_at: NotRequired[Time]
+
+
+class Queue(TypedDict):
+    """Its latency is how many seconds the oldest has waited."""
+
+    job_type: str
+    count: int
+    latency: int
+    paused: bool
+
+
+class Scheduled(TypedDict):
+    id: int
+    vendor_type: str
+    vendor_id: int
+    cron: str
+    update_time: Time
+
+
+class Paused(TypedDict):
+    paused: bool
+
+
+def render_schedule(schedule: Schedule) -> ShownSchedule:
     return {
         "id": schedule.pk,
         "job_kind": schedule.cron,
@@ -65,7 +132,7 @@ def render_schedule(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def render_run(execution: Execution) -> dict[str, Any]:
+def render_run(execution: Execution) -> ShownRun:
     """A run with what it was told and what came of it; its task is expected to be loaded."""
     results = [task.extra_attrs for task in execution.tasks.all()]
     parameters = {**execution.extra_attrs, **(results[0] if results else {})}
@@ -106,20 +173,20 @@ class JobBase(ApiView):
 
 
 class JobScheduleView(JobBase):
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: Request) -> Answer[ShownSchedule] | Nothing:
         schedule = Schedule.objects.filter(vendor_type=self.vendor_type, vendor_id=0).first()
         if schedule is None:
-            return HttpResponse(content_type="application/json")
-        return Response(render_schedule(schedule))
+            return Nothing()
+        return Answer(render_schedule(schedule))
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Created:
         """Run now, or set the schedule; one that is there is replaced."""
         execution = self._apply(body.read(request, ScheduleRequest))
-        return created(f"/api/v2.0/{self.place}/{execution.pk if execution else 0}")
+        return Created(f"/api/v2.0/{self.place}/{execution.pk if execution else 0}")
 
-    def put(self, request: Request) -> Response:
+    def put(self, request: Request) -> Done:
         self._apply(body.read(request, ScheduleRequest))
-        return Response()
+        return Done()
 
     def _apply(self, wanted: ScheduleRequest) -> Execution | None:
         kind, parameters = wanted.schedule.type, self.parameters(wanted.parameters)
@@ -140,32 +207,31 @@ class JobScheduleView(JobBase):
 
 
 class JobRunsView(JobBase):
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownRun]:
         rows = query.filtered(self.runs(), query.parse(request.GET.get("q", "")), COLUMNS)
         rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-start_time", "-pk"))
         return paged(request, rows, lambda found: [render_run(each) for each in found])
 
 
 class JobRunView(JobBase):
-    def get(self, request: Request, run_id: int) -> Response:
-        return Response(render_run(self.run(run_id)))
+    def get(self, request: Request, run_id: int) -> Answer[ShownRun]:
+        return Answer(render_run(self.run(run_id)))
 
-    def put(self, request: Request, run_id: int) -> Response:
+    def put(self, request: Request, run_id: int) -> Done:
         """Stop it; one that has ended stays as it is."""
         engine.stop(execution=self.run(run_id))
-        return Response()
+        return Done()
 
 
 class JobLogView(JobBase):
-    def get(self, request: Request, run_id: int) -> HttpResponse:
+    def get(self, request: Request, run_id: int) -> Text:
         return log_of(self.run(run_id).tasks.first())
 
 
-def log_of(task: Task | None) -> HttpResponse:
+def log_of(task: Task | None) -> Text:
     if task is None:
         raise NotFound("the log is not found")
-    text = "".join(part.text for part in task.log_parts.all())
-    return HttpResponse(text, content_type="text/plain", headers={"X-Content-Type-Options": "nosniff"})
+    return Text("".join(part.text for part in task.log_parts.all()))
 
 
 # --- the dashboard --------------------------------------------------------------------------------
@@ -176,8 +242,8 @@ class PoolsView(ApiView):
 
     actions = {"GET": "jobservice-monitor:list"}
 
-    def get(self, request: Request) -> Response:
-        return Response(
+    def get(self, request: Request) -> Answer[list[Pool]]:
+        return Answer(
             [
                 {
                     "worker_pool_id": pool.host,
@@ -195,16 +261,17 @@ class PoolsView(ApiView):
 class WorkersView(ApiView):
     actions = {"GET": "jobservice-monitor:list"}
 
-    def get(self, request: Request, pool_id: str) -> Response:
+    def get(self, request: Request, pool_id: str) -> Answer[list[ShownWorker]]:
         rows = Worker.objects.all() if pool_id == ALL else Worker.objects.filter(host=pool_id)
         busy = dashboard.work()
-        return Response([self._render(worker, busy.get(worker.name)) for worker in rows])
+        return Answer([self._render(worker, busy.get(worker.name)) for worker in rows])
 
-    def _render(self, worker: Worker, task: Task | None) -> dict[str, Any]:
-        shape = {"id": worker.name, "pool_id": worker.host}
+    def _render(self, worker: Worker, task: Task | None) -> ShownWorker:
+        shape: ShownWorker = {"id": worker.name, "pool_id": worker.host}
         if task is None:
             return shape
-        return shape | {
+        return {
+            **shape,
             "job_name": task.vendor_type,
             "job_id": str(task.pk),
             "start_at": stamp(task.start_time),
@@ -215,8 +282,8 @@ class WorkersView(ApiView):
 class QueuesView(ApiView):
     actions = {"GET": "jobservice-monitor:list"}
 
-    def get(self, request: Request) -> Response:
-        return Response(
+    def get(self, request: Request) -> Answer[list[Queue]]:
+        return Answer(
             [
                 {"job_type": queue.kind, "count": queue.count, "latency": queue.latency, "paused": queue.paused}
                 for queue in dashboard.queues()
@@ -230,14 +297,14 @@ class QueueView(ApiView):
     actions = {"PUT": "jobservice-monitor:stop"}
     choices = (dashboard.STOP, dashboard.PAUSE, dashboard.RESUME)
 
-    def put(self, request: Request, job_type: str) -> Response:
+    def put(self, request: Request, job_type: str) -> Done:
         action = body.read(request, ActionRequest).action
         if action not in self.choices:
             raise Unprocessable(f"action in body should be one of [{' '.join(self.choices)}]")
         known = set(dashboard.QUEUES)
         for kind in known if job_type.lower() == ALL else known & {job_type.upper()}:
             dashboard.steer(kind=kind, action=action)
-        return Response()
+        return Done()
 
 
 class JobView(ApiView):
@@ -245,18 +312,18 @@ class JobView(ApiView):
 
     actions = {"PUT": "jobservice-monitor:stop"}
 
-    def put(self, request: Request, job_id: str) -> Response:
+    def put(self, request: Request, job_id: str) -> Done:
         rows = dashboard.unfinished()
         if job_id.lower() != ALL:
             rows = rows.filter(pk=job_id) if job_id.isascii() and job_id.isdigit() and len(job_id) < 19 else rows.none()
         dashboard.stop_tasks(rows)
-        return Response()
+        return Done()
 
 
 class AnyJobLogView(ApiView):
     actions = {"GET": "jobservice-monitor:list"}
 
-    def get(self, request: Request, job_id: str) -> HttpResponse:
+    def get(self, request: Request, job_id: str) -> Text:
         known = job_id.isascii() and job_id.isdigit() and len(job_id) < 19
         return log_of(Task.objects.filter(pk=job_id).first() if known else None)
 
@@ -264,11 +331,11 @@ class AnyJobLogView(ApiView):
 class SchedulesView(ApiView):
     actions = {"GET": "jobservice-monitor:list"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[Scheduled]:
         rows = Schedule.objects.order_by("pk")
         return paged(request, rows, lambda found: [self._render(each) for each in found])
 
-    def _render(self, schedule: Schedule) -> dict[str, Any]:
+    def _render(self, schedule: Schedule) -> Scheduled:
         return {
             "id": schedule.pk,
             "vendor_type": schedule.vendor_type,
@@ -281,7 +348,7 @@ class SchedulesView(ApiView):
 class SchedulesPausedView(ApiView):
     actions = {"GET": SIGNED_IN}
 
-    def get(self, request: Request, job_type: str) -> Response:
+    def get(self, request: Request, job_type: str) -> Answer[Paused]:
         if job_type != ALL:
             raise BadRequest("job_type can only be 'all'")
-        return Response({"paused": dashboard.schedules_are_paused()})
+        return Answer({"paused": dashboard.schedules_are_paused()})

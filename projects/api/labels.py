@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, parameters, query
+from harborsite.api.answers import Answer, Created, Done, Paged, Time
 from harborsite.api.paging import paged
 from harborsite.api.query import Column, to_number, to_time
 from harborsite.api.wire import stamp, without_empty
 from harborsite.errors import BadRequest, NotFound
-from projects.api.base import ANYONE, ApiView, created, refuse
+from projects.api.base import ANYONE, ApiView, refuse
 from projects.models import Label, Project
 from projects.permissions import can
 from projects.services import labels
@@ -37,8 +37,19 @@ class NewLabel:
     project_id: int = 0
 
 
-def render(label: Label) -> dict[str, Any]:
-    shape = {
+class ShownLabel(TypedDict):
+    id: int
+    name: str
+    description: NotRequired[str]
+    color: NotRequired[str]
+    scope: str
+    project_id: NotRequired[int]
+    creation_time: Time
+    update_time: Time
+
+
+def render(label: Label) -> ShownLabel:
+    shape: ShownLabel = {
         "id": label.pk,
         "name": label.name,
         "description": label.description,
@@ -64,7 +75,7 @@ class LabelBase(ApiView):
 class LabelsView(LabelBase):
     actions = {"GET": ANYONE, "POST": ANYONE}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownLabel]:
         scope = request.GET.get("scope", "")
         if scope not in Label.Scope.values:
             raise BadRequest(f"invalid scope: {scope[:100]}")
@@ -81,7 +92,7 @@ class LabelsView(LabelBase):
         rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-creation_time", "-pk"))
         return paged(request, rows, lambda found: [render(label) for label in found])
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Created:
         new = body.read(request, NewLabel)
         if new.scope not in Label.Scope.values or (new.scope == Label.Scope.PROJECT and new.project_id <= 0):
             raise BadRequest("unsupported label scope")
@@ -91,30 +102,30 @@ class LabelsView(LabelBase):
         label = labels.create_label(
             name=new.name, description=new.description, color=new.color, actor=self.who, project=project
         )
-        return created(f"/api/v2.0/labels/{label.pk}")
+        return Created(f"/api/v2.0/labels/{label.pk}")
 
 
 class LabelView(LabelBase):
     actions = {"GET": ANYONE, "PUT": ANYONE, "DELETE": ANYONE}
 
-    def get(self, request: Request, label_id: int) -> Response:
+    def get(self, request: Request, label_id: int) -> Answer[ShownLabel]:
         label = self._find(label_id)
         if label.project:
             self.allow("read", label.project)
-        return Response(render(label))
+        return Answer(render(label))
 
-    def put(self, request: Request, label_id: int) -> Response:
+    def put(self, request: Request, label_id: int) -> Done:
         label = self._find(label_id)
         self.allow("update", label.project)
         new = body.read(request, NewLabel)
         labels.update_label(label=label, name=new.name, description=new.description, color=new.color, actor=self.who)
-        return Response()
+        return Done()
 
-    def delete(self, request: Request, label_id: int) -> Response:
+    def delete(self, request: Request, label_id: int) -> Done:
         label = self._find(label_id)
         self.allow("delete", label.project)
         labels.delete_label(label=label, actor=self.who)
-        return Response()
+        return Done()
 
     def _find(self, label_id: int) -> Label:
         label = Label.objects.select_related("project").filter(pk=label_id).first()

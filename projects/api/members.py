@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body
+from harborsite.api.answers import Answer, Created, Done, Paged
 from harborsite.api.paging import Page
 from harborsite.errors import BadRequest, NotFound
-from projects.api.base import ProjectView, created
+from projects.api.base import ProjectView
 from projects.models import Member, User, UserGroup
 from projects.permissions import ROLE_ACTIONS, Role
 from projects.services import groups, members
@@ -45,7 +45,17 @@ class RoleRequest:
     role_id: int = 0
 
 
-def render(member: Member) -> dict[str, Any]:
+class ShownMember(TypedDict):
+    id: int
+    project_id: int
+    entity_id: int
+    entity_name: str
+    entity_type: str
+    role_id: int
+    role_name: str
+
+
+def render(member: Member) -> ShownMember:
     return {
         "id": member.pk,
         "project_id": member.project_id,
@@ -60,20 +70,20 @@ def render(member: Member) -> dict[str, Any]:
 class MembersView(ProjectView):
     actions = {"GET": "member:list", "POST": "member:create"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
+    def get(self, request: Request, project_name_or_id: str) -> Paged[ShownMember]:
         """The total does not know the filter by name: so Harbor's clients have it."""
         page, rows = Page.of(request), self._rows()
         total = self.project.members.count()
         if name := request.GET.get("entityname"):
             rows = rows.filter(entity=name)
         start, stop = page.bounds
-        return Response([render(member) for member in rows[start:stop]], headers=page.headers(request, total))
+        return Paged([render(member) for member in rows[start:stop]], headers=page.headers(request, total))
 
     def _rows(self) -> QuerySet[Any]:
         rows = self.project.members.select_related("user", "group")
         return rows.annotate(entity=Coalesce("user__username", "group__group_name")).order_by("entity", "pk")
 
-    def post(self, request: Request, project_name_or_id: str) -> Response:
+    def post(self, request: Request, project_name_or_id: str) -> Created:
         new = body.read(request, NewMember)
         if new.role_id not in ROLE_ACTIONS:
             raise BadRequest("Failed to create project member, role is not valid")
@@ -82,7 +92,7 @@ class MembersView(ProjectView):
         if user is None and group is None:
             raise BadRequest("at least one of member_user or member_group must be provided")
         member = members.add_member(project=self.project, role=new.role_id, actor=self.who, user=user, group=group)
-        return created(f"/api/v2.0/projects/{project_name_or_id}/members/{member.pk}")
+        return Created(f"/api/v2.0/projects/{project_name_or_id}/members/{member.pk}")
 
     def _user(self, wanted: UserReference) -> User | None:
         if not (wanted.user_id or wanted.username):
@@ -109,23 +119,23 @@ class MembersView(ProjectView):
 class MemberView(ProjectView):
     actions = {"GET": "member:read", "PUT": "member:update", "DELETE": "member:delete"}
 
-    def get(self, request: Request, project_name_or_id: str, mid: int) -> Response:
+    def get(self, request: Request, project_name_or_id: str, mid: int) -> Answer[ShownMember]:
         member = self._find(mid)
         if member is None:
             raise NotFound(f"the project member is not found, project id {self.project.pk}, member id {mid}")
-        return Response(render(member))
+        return Answer(render(member))
 
-    def put(self, request: Request, project_name_or_id: str, mid: int) -> Response:
+    def put(self, request: Request, project_name_or_id: str, mid: int) -> Done:
         """Changing or removing a member who is not there changes nothing, and is no error."""
         role = body.read(request, RoleRequest).role_id
         if member := self._find(mid):
             members.set_role(member=member, role=role, actor=self.who)
-        return Response()
+        return Done()
 
-    def delete(self, request: Request, project_name_or_id: str, mid: int) -> Response:
+    def delete(self, request: Request, project_name_or_id: str, mid: int) -> Done:
         if member := self._find(mid):
             members.remove_member(member=member, actor=self.who)
-        return Response()
+        return Done()
 
     def _find(self, mid: int) -> Member | None:
         """Only among this project's members, whatever the number says."""

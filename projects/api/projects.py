@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypeAlias, TypedDict
 
 from django.db.models import Count, QuerySet
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, parameters, query
+from harborsite.api.answers import Answer, Created, Done, Paged, Time
 from harborsite.api.paging import paged
 from harborsite.api.query import Column, to_flag, to_number, to_time
-from harborsite.api.wire import ZERO_TIME, stamp, without_empty
+from harborsite.api.wire import ZERO_TIME, stamp
 from harborsite.errors import BadRequest, Forbidden, NotFound
 from harborsite.principal import Principal
 from projects import params
-from projects.api.base import ANYONE, SIGNED_IN, ApiView, ProjectView, created
+from projects.api.base import ANYONE, SIGNED_IN, ApiView, ProjectView
 from projects.models import CVEAllowlist, Project, User
 from projects.permissions import Role, can, can_system, highest_role
 from projects.services import allowlists, lifecycle, metadata
@@ -61,8 +61,69 @@ class ProjectRequest:
         return kept
 
 
-def render_allowlist(kept: CVEAllowlist | None, project_id: int | None) -> dict[str, Any]:
-    shape: dict[str, Any] = {
+class Vulnerability(TypedDict):
+    cve_id: str
+
+
+class ShownAllowlist(TypedDict):
+    id: NotRequired[int]
+    project_id: NotRequired[int]
+    expires_at: NotRequired[int]
+    items: list[Vulnerability] | None
+    creation_time: Time
+    update_time: Time
+
+
+if TYPE_CHECKING:
+    ShownMetadata: TypeAlias = dict[str, str]
+else:  # a member for each setting, as the list of settings has them
+    ShownMetadata = TypedDict("ShownMetadata", {"public": str} | dict.fromkeys(metadata.OPTIONAL, NotRequired[str]))
+
+
+class ShownProject(TypedDict):
+    """The owner's name, the settings and the whole allowlist are left out where no details are asked for."""
+
+    project_id: int
+    name: str
+    owner_id: int
+    owner_name: NotRequired[str]
+    repo_count: int
+    metadata: NotRequired[ShownMetadata]
+    cve_allowlist: ShownAllowlist
+    current_user_role_id: NotRequired[int]
+    current_user_role_ids: list[int] | None
+    creation_time: Time
+    update_time: Time
+
+
+class Deletable(TypedDict):
+    deletable: NotRequired[bool]
+    message: NotRequired[str]
+
+
+class Storage(TypedDict):
+    storage: int
+
+
+class QuotaOfProject(TypedDict):
+    hard: Storage
+    used: Storage
+
+
+class Summary(TypedDict):
+    """The quota and the members are for those who may read them; a role without members is left out."""
+
+    repo_count: int
+    quota: NotRequired[QuotaOfProject]
+    project_admin_count: NotRequired[int]
+    maintainer_count: NotRequired[int]
+    developer_count: NotRequired[int]
+    guest_count: NotRequired[int]
+    limited_guest_count: NotRequired[int]
+
+
+def render_allowlist(kept: CVEAllowlist | None, project_id: int | None) -> ShownAllowlist:
+    shape: ShownAllowlist = {
         "id": kept.pk if kept else 0,
         "items": [{"cve_id": identifier} for identifier in kept.items] if kept else [],
         "creation_time": stamp(kept.creation_time) if kept else ZERO_TIME,
@@ -75,35 +136,32 @@ def render_allowlist(kept: CVEAllowlist | None, project_id: int | None) -> dict[
     return shape
 
 
-def render(project: Project, who: Principal, repo_count: int, *, detail: bool = True) -> dict[str, Any]:
+def render(project: Project, who: Principal, repo_count: int, *, detail: bool = True) -> ShownProject:
     """One project as `who` sees it; its settings, allowlist and owner are expected to be loaded."""
-    shape: dict[str, Any] = {
+    roles = _roles(project, who)
+    shape: ShownProject = {
         "project_id": project.pk,
         "name": project.name,
         "owner_id": project.owner_id,
         "repo_count": repo_count,
+        "cve_allowlist": {"items": None, "creation_time": ZERO_TIME, "update_time": ZERO_TIME},
+        "current_user_role_ids": sorted(roles) or None,
         "creation_time": stamp(project.creation_time),
         "update_time": stamp(project.update_time),
     }
-    if not detail:
-        empty = {"items": None, "creation_time": ZERO_TIME, "update_time": ZERO_TIME}
-        return shape | {"cve_allowlist": empty, **_roles(project, who)}
-    return shape | {
-        "owner_name": project.owner.username,
-        "metadata": metadata.of_project(project),
-        "cve_allowlist": render_allowlist(getattr(project, "cve_allowlist", None), project.pk),
-        **_roles(project, who),
-    }
+    if roles:
+        shape["current_user_role_id"] = highest_role(roles)
+    if detail:
+        shape["owner_name"] = project.owner.username
+        shape["metadata"] = metadata.of_project(project)
+        shape["cve_allowlist"] = render_allowlist(getattr(project, "cve_allowlist", None), project.pk)
+    return shape
 
 
-def _roles(project: Project, who: Principal) -> dict[str, Any]:
+def _roles(project: Project, who: Principal) -> set[int]:
     """An administrator counts as a member of every project."""
     roles = set(who.roles_in(project)) if isinstance(who, User) else set()
-    if who.is_superuser:
-        roles.add(Role.PROJECT_ADMIN)
-    if not roles:
-        return {"current_user_role_ids": None}
-    return {"current_user_role_id": highest_role(roles), "current_user_role_ids": sorted(roles)}
+    return roles | {Role.PROJECT_ADMIN} if who.is_superuser else roles
 
 
 def repository_counts(projects: Sequence[Project]) -> Mapping[int, int]:
@@ -119,7 +177,7 @@ def visible(who: Principal) -> QuerySet[Project]:
 class ProjectsView(ApiView):
     actions = {"GET": ANYONE, "HEAD": SIGNED_IN, "POST": SIGNED_IN}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownProject]:
         rows = query.filtered(visible(self.who), query.parse(request.GET.get("q", "")), COLUMNS)
         rows = self._narrowed(request, rows)
         rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("name",))
@@ -128,7 +186,7 @@ class ProjectsView(ApiView):
             rows = rows.select_related("owner", "cve_allowlist").prefetch_related("metadata")
         return paged(request, rows, lambda projects: self._render(projects, detail))
 
-    def _render(self, projects: Sequence[Project], detail: bool) -> list[dict[str, Any]]:
+    def _render(self, projects: Sequence[Project], detail: bool) -> list[ShownProject]:
         counts = repository_counts(projects) if detail else {}
         return [render(project, self.who, counts.get(project.pk, 0), detail=detail) for project in projects]
 
@@ -140,14 +198,14 @@ class ProjectsView(ApiView):
         public = parameters.flag(request, "public")
         return rows if public is None else rows.filter(public=public)
 
-    def head(self, request: Request) -> Response:
+    def head(self, request: Request) -> Done:
         """Whether a name is taken; told to everybody with an account."""
         name = parameters.required(request, "project_name")
         if not Project.objects.filter(name=name).exists():
             raise NotFound(f"project {name[:100]} not found")
-        return Response()
+        return Done()
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Created:
         new = body.read(request, ProjectRequest)
         if not lifecycle.may_create_project(self.who):
             raise Forbidden("Only system admin can create project")
@@ -165,7 +223,7 @@ class ProjectsView(ApiView):
         if new.cve_allowlist and new.cve_allowlist.items:
             _set_allowlist(project, new.cve_allowlist, self.who)
         by_name = request.headers.get("X-Resource-Name-In-Location", "").lower() == "true"
-        return created(f"/api/v2.0/projects/{project.name if by_name else project.pk}")
+        return Created(f"/api/v2.0/projects/{project.name if by_name else project.pk}")
 
     def _refuse_proxy(self, registry_id: int) -> None:
         if not can_system(self.who, "project:create"):
@@ -184,10 +242,10 @@ class ProjectsView(ApiView):
 class OneProjectView(ProjectView):
     actions = {"GET": "project:read", "PUT": "project:update", "DELETE": "project:delete"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
-        return Response(render(self.project, self.who, repository_counts([self.project])[self.project.pk]))
+    def get(self, request: Request, project_name_or_id: str) -> Answer[ShownProject]:
+        return Answer(render(self.project, self.who, repository_counts([self.project])[self.project.pk]))
 
-    def put(self, request: Request, project_name_or_id: str) -> Response:
+    def put(self, request: Request, project_name_or_id: str) -> Done:
         new = body.read(request, ProjectRequest)
         settings = new.settings
         if settings.pop("retention_id", None) not in {None, metadata.of_project(self.project).get("retention_id")}:
@@ -201,35 +259,36 @@ class OneProjectView(ProjectView):
         )
         if new.cve_allowlist is not None:
             _set_allowlist(self.project, new.cve_allowlist, self.who)
-        return Response()
+        return Done()
 
-    def delete(self, request: Request, project_name_or_id: str) -> Response:
+    def delete(self, request: Request, project_name_or_id: str) -> Done:
         lifecycle.delete_project(project=self.project, actor=self.who)
-        return Response()
+        return Done()
 
 
 class DeletableView(ProjectView):
     actions = {"GET": "project:delete"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
+    def get(self, request: Request, project_name_or_id: str) -> Answer[Deletable]:
         if self.project.repositories.exists():
-            return Response({"message": "the project contains repositories, can not be deleted"})
-        return Response({"deletable": True})
+            return Answer({"message": "the project contains repositories, can not be deleted"})
+        return Answer({"deletable": True})
 
 
 class SummaryView(ProjectView):
     actions = {"GET": "project:read"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
-        shape: dict[str, Any] = {"repo_count": self.project.repositories.count()}
+    def get(self, request: Request, project_name_or_id: str) -> Answer[Summary]:
+        shape: Summary = {"repo_count": self.project.repositories.count()}
         if can(self.who, "quota:read", self.project) and params.get(params.QUOTA_PER_PROJECT_ENABLE):
             quota = self.project.quota
             shape["quota"] = {"hard": {"storage": quota.hard}, "used": {"storage": quota.used}}
         if can(self.who, "member:list", self.project):
-            shape |= self._members()
-        return Response(shape)
+            shape.update(self._members())
+        return Answer(shape)
 
-    def _members(self) -> dict[str, int]:
+    def _members(self) -> Any:
+        """How many have each role; one that nobody has is left out."""
         names = {
             Role.PROJECT_ADMIN: "project_admin_count",
             Role.MAINTAINER: "maintainer_count",
@@ -238,49 +297,48 @@ class SummaryView(ProjectView):
             Role.LIMITED_GUEST: "limited_guest_count",
         }
         rows = self.project.members.values_list("role").annotate(count=Count("pk"))
-        counts = {names[Role(role)]: count for role, count in rows}
-        return without_empty(counts)
+        return {names[Role(role)]: count for role, count in rows}
 
 
 class MetadatasView(ProjectView):
     actions = {"GET": "metadata:list", "POST": "metadata:create"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
-        return Response(metadata.of_project(self.project))
+    def get(self, request: Request, project_name_or_id: str) -> Answer[ShownMetadata]:
+        return Answer(metadata.of_project(self.project))
 
-    def post(self, request: Request, project_name_or_id: str) -> Response:
+    def post(self, request: Request, project_name_or_id: str) -> Done:
         metadata.add(project=self.project, values=body.read(request, dict[str, str]), actor=self.who)
-        return Response()
+        return Done()
 
 
 class MetadataView(ProjectView):
     actions = {"GET": "metadata:read", "PUT": "metadata:update", "DELETE": "metadata:delete"}
 
-    def get(self, request: Request, project_name_or_id: str, meta_name: str) -> Response:
+    def get(self, request: Request, project_name_or_id: str, meta_name: str) -> Answer[dict[str, str]]:
         settings = metadata.of_project(self.project)
-        return Response({meta_name: settings[meta_name]} if meta_name in settings else {})
+        return Answer({meta_name: settings[meta_name]} if meta_name in settings else {})
 
-    def put(self, request: Request, project_name_or_id: str, meta_name: str) -> Response:
+    def put(self, request: Request, project_name_or_id: str, meta_name: str) -> Done:
         values = body.read(request, dict[str, str])
         metadata.change(project=self.project, name=meta_name, value=values.get(meta_name, ""), actor=self.who)
-        return Response()
+        return Done()
 
-    def delete(self, request: Request, project_name_or_id: str, meta_name: str) -> Response:
+    def delete(self, request: Request, project_name_or_id: str, meta_name: str) -> Done:
         if meta_name == "retention_id":
             raise BadRequest("retention_id is read only")
         lifecycle.remove_metadata(project=self.project, name=meta_name, actor=self.who)
-        return Response()
+        return Done()
 
 
 class SystemAllowlistView(ApiView):
     actions = {"GET": SIGNED_IN, "PUT": "configuration:update"}
 
-    def get(self, request: Request) -> Response:
-        return Response(render_allowlist(CVEAllowlist.objects.filter(project=None).first(), None))
+    def get(self, request: Request) -> Answer[ShownAllowlist]:
+        return Answer(render_allowlist(CVEAllowlist.objects.filter(project=None).first(), None))
 
-    def put(self, request: Request) -> Response:
+    def put(self, request: Request) -> Done:
         _set_allowlist(None, body.read(request, Allowlist), self.who)
-        return Response()
+        return Done()
 
 
 def _set_allowlist(project: Project | None, new: Allowlist, who: Principal) -> None:

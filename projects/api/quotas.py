@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from django.db.models import BigIntegerField, Case, F, Value, When
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, parameters, query
+from harborsite.api.answers import Answer, Done, Paged, Time
 from harborsite.api.paging import paged
 from harborsite.api.query import Column, to_number, to_time
 from harborsite.api.wire import ZERO_TIME, stamp
@@ -34,7 +34,26 @@ class Limits:
     hard: dict[str, int] | None = None
 
 
-def render(quota: Quota, update_time: str) -> dict[str, Any]:
+class Reference(TypedDict):
+    id: int
+    name: str
+    owner_name: str
+
+
+class Storage(TypedDict):
+    storage: int
+
+
+class ShownQuota(TypedDict):
+    id: int
+    ref: Reference
+    hard: Storage
+    used: Storage
+    creation_time: Time
+    update_time: Time
+
+
+def render(quota: Quota, update_time: str) -> ShownQuota:
     return {
         "id": quota.pk,
         "ref": {"id": quota.project_id, "name": quota.project.name, "owner_name": ""},
@@ -48,7 +67,7 @@ def render(quota: Quota, update_time: str) -> dict[str, Any]:
 class QuotasView(ApiView):
     actions = {"GET": "quota:list"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownQuota]:
         rows = Quota.objects.select_related("project").annotate(limit=_UNLIMITED_LAST)
         if request.GET.get("reference", "project") != "project":
             rows = rows.none()
@@ -62,10 +81,10 @@ class QuotasView(ApiView):
 class QuotaView(ApiView):
     actions = {"GET": "quota:read", "PUT": "quota:update"}
 
-    def get(self, request: Request, id: int) -> Response:
-        return Response(render(_find(id), ZERO_TIME))
+    def get(self, request: Request, id: int) -> Answer[ShownQuota]:
+        return Answer(render(_find(id), ZERO_TIME))
 
-    def put(self, request: Request, id: int) -> Response:
+    def put(self, request: Request, id: int) -> Done:
         quota, hard = _find(id), body.read(request, Limits).hard
         if hard is None:
             raise BadRequest("hard required in body")
@@ -74,7 +93,7 @@ class QuotaView(ApiView):
         if "storage" not in hard:
             raise BadRequest("resource storage is required")
         quotas.set_limit(quota=quota, hard=hard["storage"], actor=self.who)
-        return Response()
+        return Done()
 
 
 def _find(quota_id: int) -> Quota:

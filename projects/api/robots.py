@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, query
+from harborsite.api.answers import Answer, CreatedWith, Done, Paged, Time
 from harborsite.api.paging import paged
 from harborsite.api.query import Column, Exact, to_flag, to_number, to_time
 from harborsite.api.wire import stamp, without_empty
@@ -75,8 +75,50 @@ class SecretRequest:
     secret: str = ""
 
 
-def render(robot: Robot) -> dict[str, Any]:
-    shape = {
+class ShownRobot(TypedDict):
+    id: int
+    name: str
+    description: NotRequired[str]
+    level: str
+    duration: int
+    disable: bool
+    editable: bool
+    expires_at: int
+    permissions: list[Grant]
+    creator_type: str
+    creator_ref: int
+    creation_time: Time
+    update_time: Time
+
+
+class NewSecret(TypedDict):
+    """The secret is told this once."""
+
+    id: int
+    name: str
+    secret: str
+    creation_time: Time
+    expires_at: int
+
+
+class Secret(TypedDict):
+    secret: NotRequired[str]
+
+
+class Permission(TypedDict):
+    resource: str
+    action: str
+
+
+class Catalogue(TypedDict):
+    """What may be granted on the system is shown to its administrators."""
+
+    system: NotRequired[list[Permission]]
+    project: list[Permission]
+
+
+def render(robot: Robot) -> ShownRobot:
+    shape: ShownRobot = {
         "id": robot.pk,
         "name": robot.username,
         "description": robot.description,
@@ -117,7 +159,7 @@ class RobotBase(ApiView):
 class RobotsView(RobotBase):
     actions = {"GET": SIGNED_IN, "POST": ANYONE}  # a malformed body is told to anybody first
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownRobot]:
         terms = query.parse(request.GET.get("q", ""))
         level, project_id = _exact(terms, "Level") or Robot.Level.SYSTEM, _exact(terms, "ProjectID")
         rows = Robot.objects.filter(level=level, visible=True)
@@ -135,7 +177,7 @@ class RobotsView(RobotBase):
         rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("name",))
         return paged(request, rows, lambda found: [render(robot) for robot in found])
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> CreatedWith[NewSecret]:
         new = body.read(request, RobotRequest)
         duration = 0 if new.duration is None else new.duration
         robots.check(name=new.name, level=new.level, duration=duration, permissions=new.grants)
@@ -151,23 +193,23 @@ class RobotsView(RobotBase):
             disable=new.disable,
             actor=self.who,
         )
-        shape = {
+        shape: NewSecret = {
             "id": robot.pk,
             "name": robot.username,
             "secret": secret,
             "creation_time": stamp(robot.creation_time),
             "expires_at": robot.expires_at,
         }
-        return Response(shape, status=201, headers={"Location": f"/api/v2.0/robots/{robot.pk}"})
+        return CreatedWith(shape, location=f"/api/v2.0/robots/{robot.pk}")
 
 
 class RobotView(RobotBase):
     actions = {"GET": ANYONE, "PUT": ANYONE, "PATCH": ANYONE, "DELETE": ANYONE}
 
-    def get(self, request: Request, robot_id: int) -> Response:
-        return Response(render(self.find(robot_id, "read")))
+    def get(self, request: Request, robot_id: int) -> Answer[ShownRobot]:
+        return Answer(render(self.find(robot_id, "read")))
 
-    def put(self, request: Request, robot_id: int) -> Response:
+    def put(self, request: Request, robot_id: int) -> Done:
         robot, new = self.find(robot_id, "update"), body.read(request, RobotRequest)
         robots.check_permissions(robot.level, new.grants)
         if new.level != robot.level or new.name != robot.username:
@@ -180,17 +222,17 @@ class RobotView(RobotBase):
             disable=new.disable,
             duration=new.duration,
         )
-        return Response()
+        return Done()
 
-    def patch(self, request: Request, robot_id: int) -> Response:
+    def patch(self, request: Request, robot_id: int) -> Answer[Secret]:
         """A new secret: a random one is told, a given one is not told back."""
         robot, given = self.find(robot_id, "update"), body.read(request, SecretRequest).secret
         secret = robots.refresh_secret(robot=robot, actor=self.who, secret=given)
-        return Response({} if given else {"secret": secret})
+        return Answer({} if given else {"secret": secret})
 
-    def delete(self, request: Request, robot_id: int) -> Response:
+    def delete(self, request: Request, robot_id: int) -> Done:
         robots.delete_robot(robot=self.find(robot_id, "delete"), actor=self.who)
-        return Response()
+        return Done()
 
 
 class PermissionsView(ApiView):
@@ -198,20 +240,20 @@ class PermissionsView(ApiView):
 
     actions = {"GET": SIGNED_IN}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer[Catalogue]:
         project = _catalogue(GRANTABLE_PROJECT)
         if self.who.is_superuser:
-            return Response({"system": _catalogue(GRANTABLE_SYSTEM), "project": project})
+            return Answer({"system": _catalogue(GRANTABLE_SYSTEM), "project": project})
         if not (isinstance(self.who, User) and _administers_one(self.who)):
             raise Forbidden("forbidden: only admins(system and project) can access permissions")
-        return Response({"project": project})
+        return Answer({"project": project})
 
 
 def _administers_one(user: User) -> bool:
     return Member.objects.held_by(user).filter(role=Role.PROJECT_ADMIN).exists()
 
 
-def _catalogue(grantable: Mapping[str, str]) -> list[dict[str, str]]:
+def _catalogue(grantable: Mapping[str, str]) -> list[Permission]:
     return [
         {"resource": resource, "action": action} for resource, verbs in grantable.items() for action in verbs.split()
     ]

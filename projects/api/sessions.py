@@ -8,6 +8,7 @@ from django.contrib.auth import authenticate, login, logout
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from harborsite.api.answers import Done
 from harborsite.errors import BadRequest, PreconditionFailed
 from projects import params
 from projects.api.base import ANYONE, ApiView
@@ -34,15 +35,15 @@ class LoginView(ApiView):
             return Response(status=401)
         login(request._request, user)
         request._request.session.set_expiry(params.get(params.SESSION_TIMEOUT) * 60)
-        return Response()
+        return Done()
 
 
 class LogoutView(ApiView):
     actions = {"GET": ANYONE}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Done:
         logout(request._request)
-        return Response()
+        return Done()
 
 
 class UserExistsView(ApiView):

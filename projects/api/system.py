@@ -6,20 +6,20 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from django.contrib import admin
 from django.db import Error, connection
-from django.http import FileResponse, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite import __version__, config
 from harborsite.api import openapi
+from harborsite.api.answers import Answer, Content, Text, Time
 from harborsite.api.negotiation import JsonOrText
 from harborsite.api.wire import stamp
 from harborsite.errors import NotFound
@@ -31,11 +31,50 @@ HARBOR_VERSION = "v2.16.0"  # whose interface this is: clients compare it
 _BEATS_STOP_AFTER = timedelta(minutes=2)
 
 
+class Component(TypedDict):
+    name: str
+    status: str
+    error: NotRequired[str]
+
+
+class Health(TypedDict):
+    status: str
+    components: list[Component]
+
+
+class SystemInfo(TypedDict):
+    """Visitors are told no more than what they need to sign in."""
+
+    auth_mode: str
+    primary_auth_mode: bool
+    self_registration: bool
+    banner_message: str
+    oidc_provider_name: str
+    has_ca_root: NotRequired[bool]
+    project_creation_restriction: NotRequired[str]
+    harbor_version: NotRequired[str]
+    external_url: NotRequired[str]
+    registry_url: NotRequired[str]
+    read_only: NotRequired[bool]
+    registry_storage_provider_name: NotRequired[str]
+    notification_enable: NotRequired[bool]
+    current_time: NotRequired[Time]
+
+
+class Volume(TypedDict):
+    total: int
+    free: int
+
+
+class Volumes(TypedDict):
+    storage: list[Volume]
+
+
 class PingView(ApiView):
     actions = {"GET": ANYONE}
 
-    def get(self, request: Request) -> HttpResponse:
-        return HttpResponse("Pong", content_type="text/plain")
+    def get(self, request: Request) -> Text:
+        return Text("Pong")
 
 
 class VersionView(ApiView):
@@ -52,7 +91,7 @@ class HealthView(ApiView):
 
     actions = {"GET": ANYONE}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer[Health]:
         checks: dict[str, Callable[[], None]] = {
             "core": _nothing,
             "database": _check_database,
@@ -64,25 +103,26 @@ class HealthView(ApiView):
         }
         components = [_component(name, check) for name, check in checks.items()]
         healthy = all(component["status"] == "healthy" for component in components)
-        return Response({"status": "healthy" if healthy else "unhealthy", "components": components})
+        return Answer({"status": "healthy" if healthy else "unhealthy", "components": components})
 
 
 class SystemInfoView(ApiView):
     actions = {"GET": ANYONE}
 
-    def get(self, request: Request) -> Response:
-        shape: dict[str, Any] = {
+    def get(self, request: Request) -> Answer[SystemInfo]:
+        shape: SystemInfo = {
             "auth_mode": params.get(params.AUTH_MODE),
             "primary_auth_mode": params.get(params.PRIMARY_AUTH_MODE),
             "self_registration": params.get(params.SELF_REGISTRATION),
             "banner_message": params.get(params.BANNER_MESSAGE),
             "oidc_provider_name": params.get(params.OIDC_NAME),
         }
-        return Response(shape | (self._for_insiders() if self.who.is_authenticated else {}))
+        return Answer(self._for_insiders(shape) if self.who.is_authenticated else shape)
 
-    def _for_insiders(self) -> dict[str, Any]:
+    def _for_insiders(self, shape: SystemInfo) -> SystemInfo:
         boot = config.current()
         return {
+            **shape,
             "has_ca_root": config.current().ca_file.is_file(),
             "project_creation_restriction": params.get(params.PROJECT_CREATION_RESTRICTION),
             "harbor_version": f"{HARBOR_VERSION}-harborsite.{__version__}",
@@ -100,22 +140,24 @@ class RootCertificateView(ApiView):
 
     actions = {"GET": ANYONE}
 
-    def get(self, request: Request) -> FileResponse:
+    def get(self, request: Request) -> Content:
         try:
-            return FileResponse(config.current().ca_file.open("rb"), as_attachment=True, filename="ca.crt")
+            certificate = config.current().ca_file.read_bytes()
         except OSError:
             raise NotFound("resource not found: there is no root certificate") from None
+        as_file = {"Content-Disposition": 'attachment; filename="ca.crt"'}
+        return Content(certificate, content_type="application/x-x509-ca-cert", headers=as_file)
 
 
 class VolumesView(ApiView):
     actions = {"GET": "system-volumes:read"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer[Volumes]:
         usage = shutil.disk_usage(config.current().data_volume)
-        return Response({"storage": [{"total": usage.total, "free": usage.free}]})
+        return Answer({"storage": [{"total": usage.total, "free": usage.free}]})
 
 
-def _component(name: str, check: Callable[[], None]) -> dict[str, str]:
+def _component(name: str, check: Callable[[], None]) -> Component:
     try:
         check()
     except (Error, OSError) as error:
@@ -168,8 +210,8 @@ class DocumentView(ApiView):
 
     actions = {"GET": ANYONE}
 
-    def get(self, request: Request) -> Response:
-        return Response(openapi.document())
+    def get(self, request: Request) -> Answer[dict[str, Any]]:
+        return Answer(openapi.document())
 
 
 class ExplorerView(ApiView):

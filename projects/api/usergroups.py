@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
-from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, parameters
+from harborsite.api.answers import Answer, Created, Done, Paged, Refused
 from harborsite.api.paging import paged
 from harborsite.api.wire import without_empty
 from harborsite.errors import NotFound
-from projects.api.base import SIGNED_IN, ApiView, created
+from projects.api.base import SIGNED_IN, ApiView
 from projects.models import UserGroup
 from projects.services import groups
 
@@ -25,8 +24,15 @@ class Group:
     ldap_group_dn: str = ""
 
 
-def render(group: UserGroup) -> dict[str, Any]:
-    shape = {
+class ShownGroup(TypedDict):
+    id: int
+    group_name: str
+    group_type: int
+    ldap_group_dn: NotRequired[str]
+
+
+def render(group: UserGroup) -> ShownGroup:
+    shape: ShownGroup = {
         "id": group.pk,
         "group_name": group.group_name,
         "group_type": group.group_type,
@@ -35,15 +41,10 @@ def render(group: UserGroup) -> dict[str, Any]:
     return without_empty(shape, "ldap_group_dn")
 
 
-def _refused() -> HttpResponse:
-    """Harbor says no more about a group without a name."""
-    return HttpResponse(status=400, content_type="application/json")
-
-
 class UserGroupsView(ApiView):
     actions = {"GET": "user-group:list", "POST": "user-group:create"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownGroup]:
         rows = UserGroup.objects.order_by("-pk")
         if name := request.GET.get("group_name"):
             rows = rows.filter(group_name__icontains=name)
@@ -51,34 +52,34 @@ class UserGroupsView(ApiView):
             rows = rows.filter(ldap_group_dn=dn)
         return paged(request, rows, lambda found: [render(group) for group in found])
 
-    def post(self, request: Request) -> HttpResponse:
+    def post(self, request: Request) -> Created | Refused:
         new = body.read(request, Group)
         if not new.group_name and not new.ldap_group_dn:
-            return _refused()
+            return Refused()  # a group without a name
         group = groups.create_group(
             name=new.group_name or new.ldap_group_dn, group_type=new.group_type, dn=new.ldap_group_dn, actor=self.who
         )
-        return created(f"/api/v2.0/usergroups/{group.pk}")
+        return Created(f"/api/v2.0/usergroups/{group.pk}")
 
 
 class UserGroupView(ApiView):
     actions = {"GET": "user-group:read", "PUT": "user-group:update", "DELETE": "user-group:delete"}
 
-    def get(self, request: Request, group_id: int) -> Response:
-        return Response(render(self._find(group_id)))
+    def get(self, request: Request, group_id: int) -> Answer[ShownGroup]:
+        return Answer(render(self._find(group_id)))
 
-    def put(self, request: Request, group_id: int) -> HttpResponse:
+    def put(self, request: Request, group_id: int) -> Done | Refused:
         name = body.read(request, Group).group_name
         if not name:
-            return _refused()
+            return Refused()  # a group without a name
         groups.rename_group(group=self._find(group_id), name=name, actor=self.who)
-        return Response()
+        return Done()
 
-    def delete(self, request: Request, group_id: int) -> Response:
+    def delete(self, request: Request, group_id: int) -> Done:
         """A group that is not there is as good as deleted."""
         if group := UserGroup.objects.filter(pk=group_id).first():
             groups.delete_group(group=group, actor=self.who)
-        return Response()
+        return Done()
 
     def _find(self, group_id: int) -> UserGroup:
         group = UserGroup.objects.filter(pk=group_id).first()
@@ -90,7 +91,7 @@ class UserGroupView(ApiView):
 class UserGroupSearchView(ApiView):
     actions = {"GET": SIGNED_IN}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownGroup]:
         name = parameters.required(request, "groupname")
         rows = UserGroup.objects.filter(group_name__icontains=name).order_by("-pk")
         return paged(request, rows, lambda found: [render(group) for group in found])

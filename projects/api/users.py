@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from django.db.models import Q
 from django.db.models.functions import Length
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, parameters, query
+from harborsite.api.answers import Answer, Created, Done, Paged, Time
 from harborsite.api.paging import Page, paged
 from harborsite.api.query import Column, to_flag, to_number, to_time
 from harborsite.api.wire import stamp, without_empty
 from harborsite.errors import BadRequest, Forbidden, NotFound, PreconditionFailed, Unauthorized
 from projects import params
-from projects.api.base import ANYONE, SIGNED_IN, ApiView, created, is_name, named_project
+from projects.api.base import ANYONE, SIGNED_IN, ApiView, is_name, named_project
 from projects.models import User
 from projects.models.user import ADMIN_ID
 from projects.permissions import PROJECT_ACTIONS, SYSTEM_ACTIONS, actions_for, can_system
@@ -61,8 +61,30 @@ class Passwords:
     new_password: str = ""
 
 
-def render(user: User) -> dict[str, Any]:
-    shape = {
+class ShownUser(TypedDict):
+    user_id: int
+    username: str
+    email: NotRequired[str]
+    realname: NotRequired[str]
+    comment: NotRequired[str]
+    sysadmin_flag: bool
+    admin_role_in_auth: bool
+    creation_time: Time
+    update_time: Time
+
+
+class FoundUser(TypedDict):
+    user_id: int
+    username: str
+
+
+class Permission(TypedDict):
+    resource: str
+    action: str
+
+
+def render(user: User) -> ShownUser:
+    shape: ShownUser = {
         "user_id": user.pk,
         "username": user.username,
         "email": user.email or "",
@@ -79,12 +101,12 @@ def render(user: User) -> dict[str, Any]:
 class UsersView(ApiView):
     actions = {"GET": "user:list", "POST": ANYONE}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownUser]:
         rows = query.filtered(_listed(), query.parse(request.GET.get("q", "")), COLUMNS)
         rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("username",))
         return paged(request, rows, lambda users: [render(user) for user in users])
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Created:
         """Administrators make accounts; visitors sign up where that is allowed, never as administrators."""
         new = body.read(request, NewUser)
         if not can_system(self.who, "user:create"):
@@ -101,7 +123,7 @@ class UsersView(ApiView):
             comment=new.comment,
             actor=self.who if self.who.is_authenticated else new.username,
         )
-        return created(f"/api/v2.0/users/{user.pk}")
+        return Created(f"/api/v2.0/users/{user.pk}")
 
     def _check_self_registration(self) -> None:
         if not params.get(params.SELF_REGISTRATION):
@@ -117,20 +139,20 @@ class UserView(ApiView):
 
     actions = {"GET": SIGNED_IN, "PUT": SIGNED_IN, "DELETE": "user:delete"}
 
-    def get(self, request: Request, user_id: int) -> Response:
-        return Response(render(self._account(user_id, "user:read")))
+    def get(self, request: Request, user_id: int) -> Answer[ShownUser]:
+        return Answer(render(self._account(user_id, "user:read")))
 
-    def put(self, request: Request, user_id: int) -> Response:
+    def put(self, request: Request, user_id: int) -> Done:
         user = self._account(user_id, "user:update")
         new = body.read(request, Profile)
         if not new.email:
             raise BadRequest("email can't be empty")
         accounts.update_profile(user=user, email=new.email, realname=new.realname, comment=new.comment, actor=self.who)
-        return Response()
+        return Done()
 
-    def delete(self, request: Request, user_id: int) -> Response:
+    def delete(self, request: Request, user_id: int) -> Done:
         accounts.delete_user(user=find(user_id), actor=self.who)
-        return Response()
+        return Done()
 
     def _account(self, user_id: int, action: str) -> User:
         if not (is_self(self.who, user_id) or can_system(self.who, action)):
@@ -141,16 +163,16 @@ class UserView(ApiView):
 class SysadminView(ApiView):
     actions = {"PUT": "user:update"}
 
-    def put(self, request: Request, user_id: int) -> Response:
+    def put(self, request: Request, user_id: int) -> Done:
         flag = body.read(request, SysadminFlag).sysadmin_flag
         accounts.set_sysadmin(user=find(user_id), flag=flag, actor=self.who)
-        return Response()
+        return Done()
 
 
 class PasswordView(ApiView):
     actions = {"PUT": SIGNED_IN}
 
-    def put(self, request: Request, user_id: int) -> Response:
+    def put(self, request: Request, user_id: int) -> Done:
         if not (is_self(self.who, user_id) or can_system(self.who, "user:update")):
             raise Forbidden(self.who.username)
         user, new = find(user_id), body.read(request, Passwords)
@@ -160,23 +182,23 @@ class PasswordView(ApiView):
             accounts.change_password(user=user, old_password=new.old_password, password=new.new_password)
         else:
             accounts.set_password(user=user, password=new.new_password, actor=self.who)
-        return Response()
+        return Done()
 
 
 class CliSecretView(ApiView):
     actions = {"PUT": SIGNED_IN}
 
-    def put(self, request: Request, user_id: int) -> Response:
+    def put(self, request: Request, user_id: int) -> Done:
         raise PreconditionFailed("the auth mode has to be oidc_auth to set a CLI secret")
 
 
 class CurrentUserView(ApiView):
     actions = {"GET": SIGNED_IN}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer[ShownUser]:
         if not isinstance(self.who, User):
             raise PreconditionFailed("get current user not available for security context: robot")
-        return Response(render(self.who))
+        return Answer(render(self.who))
 
 
 class CurrentPermissionsView(ApiView):
@@ -184,23 +206,23 @@ class CurrentPermissionsView(ApiView):
 
     actions = {"GET": SIGNED_IN}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer[list[Permission]]:
         scope = request.GET.get("scope", "")
         relative = parameters.flag(request, "relative", False)
         kind, _, given = scope.removeprefix("/").partition("/")
         if kind == "system" and not given:
             held = sorted(action for action in SYSTEM_ACTIONS if can_system(self.who, action))
-            return Response([_permission(action, "") for action in held])
+            return Answer([_permission(action, "") for action in held])
         project = named_project(given, by_name=is_name(request)) if kind == "project" and given else None
         if project is None:
-            return Response([])
+            return Answer([])
         held = sorted(actions_for(self.who, project) & PROJECT_ACTIONS)
         whole = "." if relative else f"/project/{project.pk}"
         shapes = [_permission(action, "" if relative else f"{whole}/") for action in held]
         for action, shape in zip(held, shapes, strict=True):
             if action.startswith("project:"):
                 shape["resource"] = whole
-        return Response(shapes)
+        return Answer(shapes)
 
 
 class UserSearchView(ApiView):
@@ -208,13 +230,13 @@ class UserSearchView(ApiView):
 
     actions = {"GET": SIGNED_IN}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[FoundUser]:
         name = parameters.required(request, "username")
         rows = _listed().filter(username__icontains=name).order_by(Length("username"), "username")
         page, total = Page.of(request), rows.count()
         first = rows[: page.size] if page.size > 0 else rows  # every page is the first one: as Harbor has it
-        found = [{"user_id": user.pk, "username": user.username} for user in first]
-        return Response(found, headers=page.headers(request, total))
+        found: list[FoundUser] = [{"user_id": user.pk, "username": user.username} for user in first]
+        return Paged(found, headers=page.headers(request, total))
 
 
 def find(user_id: int) -> User:
@@ -233,6 +255,6 @@ def _listed() -> Any:
     return User.objects.living().filter(~Q(pk=ADMIN_ID))
 
 
-def _permission(action: str, place: str) -> dict[str, str]:
+def _permission(action: str, place: str) -> Permission:
     resource, _, verb = action.partition(":")
     return {"resource": f"{place}{resource}", "action": verb}

@@ -34,7 +34,8 @@ OF_PROXIES = frozenset(
         "proxy_cache_local_on_not_found",
     ]
 )
-KEYS = FLAGS | OF_PROXIES | {"severity", "retention_id"}
+OPTIONAL = (FLAGS - {"public"}) | OF_PROXIES | {"severity", "retention_id"}
+KEYS = OPTIONAL | {"public"}
 
 
 def of_project(project: Project) -> dict[str, str]:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
-from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, parameters, query
+from harborsite.api.answers import Answer, Content, Created, Done, Paged
 from harborsite.api.paging import paged
 from harborsite.api.query import AllOf, Column, Exact, Fuzzy, Term, to_number, to_time
 from harborsite.errors import BadRequest, NotFound, Unprocessable
-from projects.api.base import ANYONE, ApiView, ProjectView, created, named_project, refuse, require
+from projects.api.base import ANYONE, ApiView, ProjectView, named_project, refuse, require
 from registry import icons
-from registry.api.rendering import Wanted, render_accessory, render_artifacts
+from registry.api.rendering import ShownAccessory, ShownArtifact, Wanted, render_accessory, render_artifacts
 from registry.models import Artifact, ArtifactLabel, Tag
 from registry.models.artifact import ArtifactQuerySet
 from registry.services import additions, copies, deletes, labels
@@ -116,13 +115,13 @@ class ArtifactsView(ArtifactBase):
             return
         super().authorise(action)
 
-    def get(self, request: Request, project_name_or_id: str, repository_name: str) -> Response:
+    def get(self, request: Request, project_name_or_id: str, repository_name: str) -> Paged[ShownArtifact]:
         project = getattr(self, "project", None)
         rows = _ROWS.filter(repository__name=self.repository_name) if project else _ROWS.none()
         wanted = Wanted.of(request)
         return paged(request, filtered(rows, request), lambda found: render_artifacts(found, wanted))
 
-    def post(self, request: Request, project_name_or_id: str, repository_name: str) -> Response:
+    def post(self, request: Request, project_name_or_id: str, repository_name: str) -> Created:
         """Copy `from=project/repository:tag` or `…@digest` into this repository."""
         given = parameters.required(request, "from")
         name, mark, reference = given.partition("@")
@@ -139,7 +138,7 @@ class ArtifactsView(ArtifactBase):
             raise BadRequest(f"artifact {given[:300]} not found") from None
         copies.copy(source=source, project=self.project, repository_name=self.repository_name, actor=self.who)
         place = f"/api/v2.0/projects/{project_name_or_id}/repositories/{repository_name.replace('/', '%252F')}"
-        return created(f"{place}/artifacts/{reference}")
+        return Created(f"{place}/artifacts/{reference}")
 
 
 class ProjectArtifactsView(ProjectView):
@@ -147,7 +146,7 @@ class ProjectArtifactsView(ProjectView):
 
     actions = {"GET": "artifact:list"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
+    def get(self, request: Request, project_name_or_id: str) -> Paged[ShownArtifact]:
         rows: QuerySet[Artifact] = filtered(_ROWS.filter(repository__project=self.project), request)
         if parameters.flag(request, "latest_in_repository", False):
             rows = _latest(rows, query.parse(request.GET.get("q", "")))
@@ -170,19 +169,23 @@ def _latest(rows: QuerySet[Artifact], terms: Mapping[str, Term]) -> QuerySet[Art
 class ArtifactView(ArtifactBase):
     actions = {"GET": "artifact:read", "DELETE": "artifact:delete"}
 
-    def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
-        return Response(render_artifacts([self.artifact], Wanted.of(request))[0])
+    def get(
+        self, request: Request, project_name_or_id: str, repository_name: str, reference: str
+    ) -> Answer[ShownArtifact]:
+        return Answer(render_artifacts([self.artifact], Wanted.of(request))[0])
 
-    def delete(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+    def delete(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Done:
         deletes.delete_artifact(artifact=self.artifact, actor=self.who)
-        return Response()
+        return Done()
 
 
 class AccessoriesView(ArtifactBase):
     actions = {"GET": "accessory:list"}
     columns = {**COLUMNS, "type": Column("accessory_type"), "creation_time": Column("push_time", to_time)}
 
-    def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+    def get(
+        self, request: Request, project_name_or_id: str, repository_name: str, reference: str
+    ) -> Paged[ShownAccessory]:
         subject = self.artifact
         held = _ROWS.filter(~Q(accessory_type=""), repository=subject.repository_id, subject_digest=subject.digest)
         rows: QuerySet[Artifact] = query.filtered(held, query.parse(request.GET.get("q", "")), self.columns)
@@ -195,12 +198,12 @@ class AdditionView(ArtifactBase):
 
     def get(
         self, request: Request, project_name_or_id: str, repository_name: str, reference: str, addition: str
-    ) -> HttpResponse:
+    ) -> Content:
         name = addition.lower()
         if name not in ADDITIONS:
             raise Unprocessable(f"addition in path should be one of [{' '.join(ADDITIONS)}]")
         content = additions.read(self.artifact, name)
-        return HttpResponse(content, content_type=additions.MEDIA_TYPES[name], headers=_INERT)
+        return Content(content, content_type=additions.MEDIA_TYPES[name], headers=_INERT)
 
 
 _INERT = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}  # somebody's upload, not ours
@@ -214,10 +217,10 @@ class LabelReference:
 class ArtifactLabelsView(ArtifactBase):
     actions = {"POST": "artifact-label:create"}
 
-    def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+    def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Done:
         label_id = body.read(request, LabelReference).id
         labels.add_label(artifact=self.artifact, label_id=label_id, actor=self.who)
-        return Response()
+        return Done()
 
 
 class ArtifactLabelView(ArtifactBase):
@@ -225,17 +228,20 @@ class ArtifactLabelView(ArtifactBase):
 
     def delete(
         self, request: Request, project_name_or_id: str, repository_name: str, reference: str, label_id: int
-    ) -> Response:
+    ) -> Done:
         labels.remove_label(artifact=self.artifact, label_id=label_id, actor=self.who)
-        return Response()
+        return Done()
+
+
+Icon = TypedDict("Icon", {"content-type": str, "content": str})
 
 
 class IconView(ApiView):
     actions = {"GET": ANYONE}
 
-    def get(self, request: Request, digest: str) -> Response:
+    def get(self, request: Request, digest: str) -> Answer[Icon]:
         picture = icons.picture(digest)
         if picture is None:
             raise NotFound(f"icon {digest[:100]} not found")
-        shape: dict[str, Any] = {"content-type": "image/png", "content": base64.b64encode(picture).decode()}
-        return Response(shape)
+        shape: Icon = {"content-type": "image/png", "content": base64.b64encode(picture).decode()}
+        return Answer(shape)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from typing import Any, TypedDict
 
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import parameters
+from harborsite.api.answers import Answer, Paged
 from harborsite.api.paging import paged
 from harborsite.errors import BadRequest, NotFound
 from harborsite.jobs.kinds import GARBAGE_COLLECTION
@@ -62,9 +61,16 @@ class GarbagePreviewView(ApiView):
 
     actions = {"GET": "garbage-collection:read"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer[preview.Preview]:
         delete_untagged = parameters.flag(request, "delete_untagged", False)
-        return Response(asdict(preview.compute(delete_untagged=delete_untagged, grace=gc.GRACE)))
+        return Answer(preview.compute(delete_untagged=delete_untagged, grace=gc.GRACE))
+
+
+class ShownFootprint(TypedDict):
+    digest: str
+    tags: list[str]
+    exclusive: int
+    shared: int
 
 
 class RepositoryFootprintView(ApiView):
@@ -72,7 +78,7 @@ class RepositoryFootprintView(ApiView):
 
     actions = {"GET": "garbage-collection:read"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownFootprint]:
         name = parameters.required(request, "repository")
         repository = Repository.objects.filter(name=name).first()
         if repository is None:
@@ -80,14 +86,19 @@ class RepositoryFootprintView(ApiView):
         rows = Artifact.objects.listed().filter(repository=repository).defer("manifest").order_by("-push_time", "-pk")
         return paged(request, rows, lambda found: self._render(repository, found))
 
-    def _render(self, repository: Repository, found: Sequence[Artifact]) -> list[dict[str, Any]]:
+    def _render(self, repository: Repository, found: Sequence[Artifact]) -> list[ShownFootprint]:
         keys = [artifact.pk for artifact in found]
         footprints = usage.of_artifacts(repository.pk, keys)
         tags: dict[int, list[str]] = {}
         for artifact, name in Tag.objects.filter(artifact__in=keys).order_by("name").values_list("artifact_id", "name"):
             tags.setdefault(artifact, []).append(name)
         return [
-            {"digest": artifact.digest, "tags": tags.get(artifact.pk, []), **asdict(footprints[artifact.pk])}
+            {
+                "digest": artifact.digest,
+                "tags": tags.get(artifact.pk, []),
+                "exclusive": footprint.exclusive,
+                "shared": footprint.shared,
+            }
             for artifact in found
-            if artifact.pk in footprints
+            if (footprint := footprints.get(artifact.pk)) is not None
         ]

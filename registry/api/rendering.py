@@ -5,17 +5,93 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from rest_framework.request import Request
 
 from harborsite.api import parameters
+from harborsite.api.answers import Time
 from harborsite.api.wire import stamp, without_empty
+from projects.api.labels import ShownLabel
 from projects.api.labels import render as render_label
 from registry import icons
 from registry.models import Artifact, ArtifactChild, ArtifactLabel, Tag
 from registry.policies.immutability import Rules
 from registry.services import additions
+
+
+class ShownTag(TypedDict):
+    id: int
+    repository_id: int
+    artifact_id: int
+    name: str
+    push_time: Time
+    pull_time: Time
+    immutable: bool
+
+
+class ShownAccessory(TypedDict):
+    id: int
+    artifact_id: int
+    subject_artifact_id: int
+    subject_artifact_digest: str
+    subject_artifact_repo: str
+    size: int
+    digest: str
+    type: str
+    icon: str
+    creation_time: Time
+
+
+Platform = TypedDict(
+    "Platform",
+    {
+        "architecture": str,
+        "os": str,
+        "'os.version'": NotRequired[str],
+        "OsFeatures": list[str] | None,  # so Harbor spells them
+        "variant": NotRequired[str],
+    },
+)
+
+
+class ShownReference(TypedDict):
+    parent_id: int
+    child_id: int
+    child_digest: str
+    platform: Platform
+    urls: list[str] | None
+    annotations: NotRequired[dict[str, str]]
+
+
+class Link(TypedDict):
+    href: str
+    absolute: bool
+
+
+class ShownArtifact(TypedDict):
+    """Tags, labels and accessories are null where there are none, or none were asked for."""
+
+    id: int
+    type: str
+    media_type: str
+    manifest_media_type: str
+    artifact_type: NotRequired[str]
+    project_id: int
+    repository_id: int
+    repository_name: str
+    digest: str
+    size: int
+    icon: str
+    push_time: Time
+    pull_time: Time
+    extra_attrs: NotRequired[dict[str, Any]]
+    annotations: NotRequired[dict[str, str]]
+    addition_links: NotRequired[dict[str, Link]]
+    tags: list[ShownTag] | None
+    labels: list[ShownLabel] | None
+    accessories: list[ShownAccessory] | None
+    references: list[ShownReference] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +113,7 @@ class Wanted:
         )
 
 
-def render_tag(tag: Tag, *, immutable: bool = False) -> dict[str, Any]:
+def render_tag(tag: Tag, *, immutable: bool = False) -> ShownTag:
     return {
         "id": tag.pk,
         "repository_id": tag.repository_id,
@@ -49,7 +125,7 @@ def render_tag(tag: Tag, *, immutable: bool = False) -> dict[str, Any]:
     }
 
 
-def render_accessory(accessory: Artifact, subject: Artifact) -> dict[str, Any]:
+def render_accessory(accessory: Artifact, subject: Artifact) -> ShownAccessory:
     return {
         "id": accessory.pk,
         "artifact_id": accessory.pk,
@@ -64,27 +140,24 @@ def render_accessory(accessory: Artifact, subject: Artifact) -> dict[str, Any]:
     }
 
 
-def render_artifacts(artifacts: Sequence[Artifact], wanted: Wanted) -> list[dict[str, Any]]:
+def render_artifacts(artifacts: Sequence[Artifact], wanted: Wanted) -> list[ShownArtifact]:
     """The artifacts of a page, with their repositories loaded; a fixed number of queries."""
     tags = _tags(artifacts, wanted) if wanted.tags else {}
     labels = _labels(artifacts) if wanted.labels else {}
     accessories = _accessories(artifacts) if wanted.accessories else {}
     references = _references([artifact for artifact in artifacts if artifact.is_index])
-    return [
-        {
-            **_core(artifact),
-            "tags": tags.get(artifact.pk),
-            "labels": labels.get(artifact.pk),
-            "accessories": accessories.get(artifact.pk),
-            "references": references.get(artifact.pk),
-        }
-        for artifact in artifacts
-    ]
+    shapes = [_core(artifact) for artifact in artifacts]
+    for shape in shapes:
+        shape["tags"] = tags.get(shape["id"])
+        shape["labels"] = labels.get(shape["id"])
+        shape["accessories"] = accessories.get(shape["id"])
+        shape["references"] = references.get(shape["id"])
+    return shapes
 
 
-def _core(artifact: Artifact) -> dict[str, Any]:
+def _core(artifact: Artifact) -> ShownArtifact:
     repository = artifact.repository
-    shape = {
+    shape: ShownArtifact = {
         "id": artifact.pk,
         "type": artifact.type,
         "media_type": artifact.media_type,
@@ -101,11 +174,15 @@ def _core(artifact: Artifact) -> dict[str, Any]:
         "extra_attrs": artifact.extra_attrs,
         "annotations": artifact.annotations,
         "addition_links": _links(artifact),
+        "tags": None,
+        "labels": None,
+        "accessories": None,
+        "references": None,
     }
     return without_empty(shape, "artifact_type", "extra_attrs", "annotations", "addition_links")
 
 
-def _links(artifact: Artifact) -> dict[str, dict[str, Any]]:
+def _links(artifact: Artifact) -> dict[str, Link]:
     project, _, rest = artifact.repository.name.partition("/")
     place = f"/api/v2.0/projects/{project}/repositories/{rest.replace('/', '%252F')}/artifacts/{artifact.digest}"
     return {name: {"href": f"{place}/additions/{name}", "absolute": False} for name in additions.names(artifact)}
@@ -167,9 +244,9 @@ def _references(indexes: Sequence[Artifact]) -> Mapping[int, list[Any]]:
     )
 
 
-def _reference(child: ArtifactChild, child_id: int) -> dict[str, Any]:
+def _reference(child: ArtifactChild, child_id: int) -> ShownReference:
     platform = child.platform or {}
-    shape = {
+    shape: ShownReference = {
         "parent_id": child.artifact_id,
         "child_id": child_id,
         "child_digest": child.digest,
@@ -177,12 +254,12 @@ def _reference(child: ArtifactChild, child_id: int) -> dict[str, Any]:
             "architecture": platform.get("architecture", ""),
             "os": platform.get("os", ""),
             "OsFeatures": platform.get("os.features") or None,
-            **{key: platform[name] for name, key in _PLATFORM.items() if platform.get(name)},
         },
         "urls": child.urls or None,
         "annotations": child.annotations,
     }
+    if version := platform.get("os.version"):
+        shape["platform"]["'os.version'"] = version
+    if variant := platform.get("variant"):
+        shape["platform"]["variant"] = variant
     return without_empty(shape, "annotations")
-
-
-_PLATFORM = {"os.version": "'os.version'", "variant": "variant"}

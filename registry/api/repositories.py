@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from django.db.models import Count, QuerySet
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, query
+from harborsite.api.answers import Answer, Done, Paged, Time
 from harborsite.api.paging import paged
 from harborsite.api.query import Column, Exact, to_number, to_time
 from harborsite.api.wire import escaped, stamp, without_empty
@@ -41,27 +41,37 @@ def artifact_counts(found: Sequence[Repository]) -> Mapping[int, int]:
     return dict(rows.values_list("repository").annotate(count=Count("pk")))
 
 
-def render(found: Sequence[Repository]) -> list[dict[str, Any]]:
+class ShownRepository(TypedDict):
+    id: int
+    project_id: int
+    name: str
+    description: NotRequired[str]
+    artifact_count: int
+    pull_count: int
+    creation_time: Time
+    update_time: Time
+
+
+def render(found: Sequence[Repository]) -> list[ShownRepository]:
     counts = artifact_counts(found)
-    return [
-        without_empty(
-            {
-                "id": repository.pk,
-                "project_id": repository.project_id,
-                "name": repository.name,
-                "description": escaped(repository.description),
-                "artifact_count": counts.get(repository.pk, 0),
-                "pull_count": repository.pull_count,
-                "creation_time": stamp(repository.creation_time),
-                "update_time": stamp(repository.update_time),
-            },
-            "description",
-        )
-        for repository in found
-    ]
+    return [_render(repository, counts.get(repository.pk, 0)) for repository in found]
 
 
-def _page(request: Request, rows: QuerySet[Repository]) -> Response:
+def _render(repository: Repository, artifact_count: int) -> ShownRepository:
+    shape: ShownRepository = {
+        "id": repository.pk,
+        "project_id": repository.project_id,
+        "name": repository.name,
+        "description": escaped(repository.description),
+        "artifact_count": artifact_count,
+        "pull_count": repository.pull_count,
+        "creation_time": stamp(repository.creation_time),
+        "update_time": stamp(repository.update_time),
+    }
+    return without_empty(shape, "description")
+
+
+def _page(request: Request, rows: QuerySet[Repository]) -> Paged[ShownRepository]:
     terms = query.parse(request.GET.get("q", ""))
     if isinstance(term := terms.get("blob_digest"), Exact):
         rows = rows.filter(name__in=BlobLink.objects.filter(blob__digest=term.value).values("repository_name"))
@@ -75,32 +85,32 @@ class AllRepositoriesView(ApiView):
 
     actions = {"GET": ANYONE}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownRepository]:
         return _page(request, Repository.objects.visible_to(self.who))
 
 
 class RepositoriesView(ProjectView):
     actions = {"GET": "repository:list"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
+    def get(self, request: Request, project_name_or_id: str) -> Paged[ShownRepository]:
         return _page(request, Repository.objects.filter(project=self.project))
 
 
 class RepositoryView(ProjectView):
     actions = {"GET": "repository:read", "PUT": "repository:update", "DELETE": "repository:delete"}
 
-    def get(self, request: Request, project_name_or_id: str, repository_name: str) -> Response:
-        return Response(render([self._find(repository_name)])[0])
+    def get(self, request: Request, project_name_or_id: str, repository_name: str) -> Answer[ShownRepository]:
+        return Answer(render([self._find(repository_name)])[0])
 
-    def put(self, request: Request, project_name_or_id: str, repository_name: str) -> Response:
+    def put(self, request: Request, project_name_or_id: str, repository_name: str) -> Done:
         repository = self._find(repository_name)
         description = body.read(request, Description).description
         repositories.describe(repository=repository, description=description, actor=self.who)
-        return Response()
+        return Done()
 
-    def delete(self, request: Request, project_name_or_id: str, repository_name: str) -> Response:
+    def delete(self, request: Request, project_name_or_id: str, repository_name: str) -> Done:
         deletes.delete_repository(repository=self._find(repository_name), actor=self.who)
-        return Response()
+        return Done()
 
     def _find(self, name: str) -> Repository:
         full = f"{self.project.name}/{name}"

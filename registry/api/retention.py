@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
-from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body
+from harborsite.api.answers import Answer, Created, Done, Paged, Text, Time
 from harborsite.api.paging import paged, paged_list
 from harborsite.api.wire import stamp, stamp_seconds, without_empty
 from harborsite.errors import BadRequest, NotFound
 from harborsite.jobs import engine
 from harborsite.jobs.kinds import RETENTION
 from harborsite.jobs.models import Execution, Status, Task
-from projects.api.base import SIGNED_IN, ApiView, created, require
+from projects.api.base import SIGNED_IN, ApiView, require
 from projects.models import Project
 from registry.models import Repository, RetentionPolicy
 from registry.policies import judgement, retention
@@ -104,20 +103,127 @@ class ActionRequest:
     action: str = ""
 
 
-def render(policy: RetentionPolicy) -> dict[str, Any]:
+class ShownSelector(TypedDict):
+    kind: str
+    decoration: str
+    pattern: str
+    extras: NotRequired[str]
+
+
+class ShownRule(TypedDict):
+    id: NotRequired[int]
+    priority: NotRequired[int]
+    disabled: NotRequired[bool]
+    action: str
+    template: str
+    params: dict[str, Any]
+    tag_selectors: list[ShownSelector]
+    scope_selectors: dict[str, list[ShownSelector]]
+
+
+class ShownTrigger(TypedDict):
+    """Its settings are `cron`, and when it runs next where it does."""
+
+    kind: str
+    settings: dict[str, str]
+
+
+class ShownScope(TypedDict):
+    level: str
+    ref: int
+
+
+class ShownRetention(TypedDict):
+    id: int
+    algorithm: str
+    rules: list[ShownRule]
+    trigger: ShownTrigger
+    scope: ShownScope
+
+
+class ShownExecution(TypedDict):
+    id: int
+    policy_id: int
+    start_time: Time
+    end_time: Time
+    status: str
+    trigger: str
+    dry_run: bool
+
+
+class ShownTask(TypedDict):
+    id: int
+    execution_id: int
+    repository: str
+    job_id: str
+    status: str
+    status_code: int
+    status_revision: int
+    start_time: Time
+    end_time: Time
+    total: int
+    retained: int
+
+
+class ShownJudgement(TypedDict):
+    digest: str
+    tags: list[str]
+    retention: str
+    rules: list[int]
+    immutable_tags: list[str]
+    reason: str
+
+
+class ShownPreview(TypedDict):
+    repository: str
+    total: int
+    retained: int
+    artifacts: list[ShownJudgement]
+
+
+class Parameter(TypedDict):
+    type: str
+    unit: str
+    required: bool
+
+
+class Template(TypedDict):
+    rule_template: str
+    display_text: str
+    action: str
+    params: list[Parameter]
+
+
+class Selectors(TypedDict):
+    display_text: str
+    kind: str
+    decorations: list[str]
+
+
+class RetentionMetadata(TypedDict):
+    templates: list[Template]
+    scope_selectors: list[Selectors]
+    tag_selectors: list[Selectors]
+
+
+def render(policy: RetentionPolicy) -> ShownRetention:
     settings = {"cron": policy.cron}
     if next_run := retention.next_run(policy):
         settings["next_scheduled_time"] = stamp(next_run)
     return {
         "id": policy.pk,
         "algorithm": "or",
-        "rules": [without_empty(dict(rule), "disabled") for rule in policy.rules],
+        "rules": [_render_rule(rule) for rule in policy.rules],
         "trigger": {"kind": "Schedule", "settings": settings},
         "scope": {"level": "project", "ref": policy.project_id},
     }
 
 
-def render_execution(execution: Execution) -> dict[str, Any]:
+def _render_rule(rule: Mapping[str, Any]) -> ShownRule:
+    return cast(ShownRule, without_empty(dict(rule), "disabled"))  # kept as it is shown
+
+
+def render_execution(execution: Execution) -> ShownExecution:
     return {
         "id": execution.pk,
         "policy_id": execution.vendor_id,
@@ -129,7 +235,7 @@ def render_execution(execution: Execution) -> dict[str, Any]:
     }
 
 
-def render_task(task: Task) -> dict[str, Any]:
+def render_task(task: Task) -> ShownTask:
     return {
         "id": task.pk,
         "execution_id": task.execution_id,
@@ -148,7 +254,7 @@ def render_task(task: Task) -> dict[str, Any]:
 class RetentionMetadataView(ApiView):
     actions = {"GET": SIGNED_IN}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer[RetentionMetadata]:
         texts = {
             "latestPushedK": ("the most recently pushed # artifacts", "COUNT"),
             "latestPulledN": ("the most recently pulled # artifacts", "COUNT"),
@@ -156,7 +262,7 @@ class RetentionMetadataView(ApiView):
             "nDaysSinceLastPull": ("pulled within the last # days", "DAYS"),
             "always": ("always", ""),
         }
-        templates = [
+        templates: list[Template] = [
             {
                 "rule_template": name,
                 "display_text": text,
@@ -165,7 +271,7 @@ class RetentionMetadataView(ApiView):
             }
             for name, (text, unit) in texts.items()
         ]
-        return Response(
+        return Answer(
             {
                 "templates": templates,
                 "scope_selectors": [_selector("Repositories", "repoMatches", "repoExcludes")],
@@ -174,7 +280,7 @@ class RetentionMetadataView(ApiView):
         )
 
 
-def _selector(text: str, *decorations: str) -> dict[str, Any]:
+def _selector(text: str, *decorations: str) -> Selectors:
     return {"display_text": text, "kind": "doublestar", "decorations": list(decorations)}
 
 
@@ -208,7 +314,7 @@ class RetentionBase(ApiView):
 class RetentionsView(ApiView):
     actions = {"POST": SIGNED_IN}
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Created:
         new = body.read(request, PolicyShape)
         if new.scope.level != "project":
             raise BadRequest(f"invalid scope level {new.scope.level[:100]}")
@@ -217,23 +323,23 @@ class RetentionsView(ApiView):
             raise BadRequest(f"invalid Project id {new.scope.ref}")
         require(self.who, "tag-retention:create", project)
         policy = retention.create_policy(project=project, rules=new.plain_rules, cron=new.trigger.cron, actor=self.who)
-        return created(f"/api/v2.0/retentions/{policy.pk}")
+        return Created(f"/api/v2.0/retentions/{policy.pk}")
 
 
 class RetentionView(RetentionBase):
-    def get(self, request: Request, id: int) -> Response:
-        return Response(render(self.policy("read")))
+    def get(self, request: Request, id: int) -> Answer[ShownRetention]:
+        return Answer(render(self.policy("read")))
 
-    def put(self, request: Request, id: int) -> Response:
+    def put(self, request: Request, id: int) -> Done:
         policy, new = self.policy("update"), body.read(request, PolicyShape)
         if new.scope.ref not in {0, policy.project_id}:
             raise BadRequest("the project of a retention policy does not change")
         retention.update_policy(policy=policy, rules=new.plain_rules, cron=new.trigger.cron, actor=self.who)
-        return Response()
+        return Done()
 
-    def delete(self, request: Request, id: int) -> Response:
+    def delete(self, request: Request, id: int) -> Done:
         retention.delete_policy(policy=self.policy("delete"), actor=self.who)
-        return Response()
+        return Done()
 
     def missing(self, policy_id: int) -> None:
         if self.request.method == "DELETE":
@@ -243,13 +349,15 @@ class RetentionView(RetentionBase):
 class RetentionPreviewView(RetentionBase):
     """What a run would do now with every artifact, and why, a page of repositories at a time; not in Harbor."""
 
-    def get(self, request: Request, id: int) -> Response:
+    def get(self, request: Request, id: int) -> Paged[ShownPreview]:
         policy, now = self.policy("read"), timezone.now()
-        answer = paged_list(request, judgement.repositories(policy))
-        answer.data = [self._render(repository, judgement.judge(policy, repository, now)) for repository in answer.data]
-        return answer
 
-    def _render(self, repository: Repository, judged: Sequence[Judgement]) -> dict[str, Any]:
+        def render(found: Sequence[Repository]) -> list[ShownPreview]:
+            return [self._render(repository, judgement.judge(policy, repository, now)) for repository in found]
+
+        return paged_list(request, judgement.repositories(policy), render)
+
+    def _render(self, repository: Repository, judged: Sequence[Judgement]) -> ShownPreview:
         return {
             "repository": repository.name,
             "total": len(judged),
@@ -269,39 +377,38 @@ class RetentionPreviewView(RetentionBase):
 
 
 class RetentionExecutionsView(RetentionBase):
-    def get(self, request: Request, id: int) -> Response:
+    def get(self, request: Request, id: int) -> Paged[ShownExecution]:
         rows = Execution.objects.filter(vendor_type=RETENTION, vendor_id=self.policy("read").pk)
         rows = rows.order_by("-start_time", "-pk")
         return paged(request, rows, lambda found: [render_execution(each) for each in found], default_size=0)
 
-    def post(self, request: Request, id: int) -> Response:
+    def post(self, request: Request, id: int) -> Created:
         policy = self.policy("update")
         wanted = body.read(request, RunRequest)
         execution = retention.start(
             policy=policy, dry_run=wanted.dry_run, ignore_limit=wanted.ignore_limit, actor=self.who
         )
-        return created(f"/api/v2.0/retentions/{policy.pk}/executions/{execution.pk}")
+        return Created(f"/api/v2.0/retentions/{policy.pk}/executions/{execution.pk}")
 
 
 class RetentionExecutionView(RetentionBase):
-    def patch(self, request: Request, id: int, eid: int) -> Response:
+    def patch(self, request: Request, id: int, eid: int) -> Done:
         execution = self.execution("update")
         if body.read(request, ActionRequest).action != "stop":
             raise BadRequest("the action can only be stop")
         engine.stop(execution=execution)
-        return Response()
+        return Done()
 
 
 class RetentionTasksView(RetentionBase):
-    def get(self, request: Request, id: int, eid: int) -> Response:
+    def get(self, request: Request, id: int, eid: int) -> Paged[ShownTask]:
         rows = Task.objects.filter(execution=self.execution("read")).order_by("-start_time", "-pk")
         return paged(request, rows, lambda found: [render_task(each) for each in found], default_size=0)
 
 
 class RetentionTaskLogView(RetentionBase):
-    def get(self, request: Request, id: int, eid: int, tid: int) -> HttpResponse:
+    def get(self, request: Request, id: int, eid: int, tid: int) -> Text:
         task = Task.objects.filter(execution=self.execution("read"), pk=tid).first()
         if task is None:
             raise NotFound(f"task {tid} not found")
-        text = "".join(part.text for part in task.log_parts.all())
-        return HttpResponse(text, content_type="text/plain", headers={"X-Content-Type-Options": "nosniff"})
+        return Text("".join(part.text for part in task.log_parts.all()))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Never, NotRequired, TypedDict
 
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, query
+from harborsite.api.answers import Answer, Done, Paged, Time
 from harborsite.api.paging import paged_list
 from harborsite.errors import BadRequest, NotFound, PreconditionFailed, Unauthorized, Unprocessable
 from projects.api.base import SIGNED_IN, ApiView, ProjectView
@@ -38,6 +38,73 @@ class ScanRequest:
             raise Unprocessable(f"scan_type in body should be one of [{' '.join(SCAN_TYPES)}]")
 
 
+class ShownScanner(TypedDict):
+    """A registration; nothing of it where a project has no scanner."""
+
+    uuid: NotRequired[str]
+    name: NotRequired[str]
+    description: NotRequired[str]
+    url: NotRequired[str]
+    disabled: NotRequired[bool]
+    is_default: NotRequired[bool]
+    auth: NotRequired[str]
+    access_credential: NotRequired[str]
+    skip_certVerify: NotRequired[bool]
+    use_internal_addr: NotRequired[bool]
+    create_time: NotRequired[Time]
+    update_time: NotRequired[Time]
+    adapter: NotRequired[str]
+    vendor: NotRequired[str]
+    version: NotRequired[str]
+    health: NotRequired[str]
+    capabilities: NotRequired[dict[str, Any]]
+
+
+class SecuritySummary(TypedDict):
+    critical_cnt: int
+    high_cnt: int
+    medium_cnt: int
+    low_cnt: int
+    none_cnt: int
+    unknown_cnt: int
+    fixable_cnt: int
+    scanned_cnt: int
+    total_vuls: int
+    total_artifact: int
+
+
+class ShownVulnerability(TypedDict):
+    project_id: int
+    repository_name: str
+    digest: str
+    tags: list[str]
+    cve_id: str
+    severity: str
+    status: str
+    cvss_v3_score: float
+    package: str
+    version: str
+    fixed_version: str
+    desc: str
+    links: list[str]
+
+
+class ShownExport(TypedDict):
+    id: int
+    user_id: int
+    status: str
+    trigger: str
+    start_time: Time
+    end_time: Time
+    status_text: str
+    user_name: str
+    file_present: bool
+
+
+class Exports(TypedDict):
+    items: list[ShownExport]
+
+
 def _scan_request(request: Request) -> ScanRequest:
     wanted = body.read(request, ScanRequest) if request.body else ScanRequest()
     wanted.check()
@@ -47,7 +114,7 @@ def _scan_request(request: Request) -> ScanRequest:
 class ScanView(ArtifactBase):
     actions = {"POST": "scan:create"}
 
-    def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+    def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Never:
         _scan_request(request)
         artifact = self.artifact
         raise NoScanner(f"no available scanner for project: {artifact.repository.project_id}")
@@ -56,7 +123,7 @@ class ScanView(ArtifactBase):
 class StopScanView(ArtifactBase):
     actions = {"POST": "scan:stop"}
 
-    def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+    def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Never:
         _scan_request(request)
         raise BadRequest(f"no scan job for artifact digest={self.artifact.digest}")
 
@@ -66,14 +133,14 @@ class ScanLogView(ArtifactBase):
 
     def get(
         self, request: Request, project_name_or_id: str, repository_name: str, reference: str, report_id: str
-    ) -> Response:
+    ) -> Never:
         raise NotFound(f"the log of report {report_id[:100]} is not found")
 
 
 class VulnerabilitiesOfArtifactView(ArtifactBase):
     actions = {"GET": "artifact-addition:read"}
 
-    def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+    def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Never:
         project_id = self.artifact.repository.project_id
         raise NotFound(f"no scanner registration configured for project: {project_id}")
 
@@ -89,28 +156,28 @@ class ProjectScannerView(ProjectView):
             raise Unauthorized
         super().authorise(action)
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
-        return Response({})
+    def get(self, request: Request, project_name_or_id: str) -> Answer[ShownScanner]:
+        return Answer({})
 
-    def put(self, request: Request, project_name_or_id: str) -> Response:
+    def put(self, request: Request, project_name_or_id: str) -> Done:
         uuid = body.read(request, ScannerChoice).uuid
         lifecycle.update_project(project=self.project, actor=self.who, metadata={"projectScanner": uuid})
-        return Response()
+        return Done()
 
 
 class ScannerCandidatesView(ProjectView):
     actions = {"GET": "scanner:create"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
-        return paged_list(request, [])
+    def get(self, request: Request, project_name_or_id: str) -> Paged[ShownScanner]:
+        return paged_list(request, [], list)
 
 
 class ScannersView(ApiView):
     actions = {"GET": "scanner:list"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownScanner]:
         query.parse(request.GET.get("q", ""))
-        return paged_list(request, [])
+        return paged_list(request, [], list)
 
 
 class ScannerView(ApiView):
@@ -121,7 +188,7 @@ class ScannerView(ApiView):
         "DELETE": "scanner:delete",
     }
 
-    def get(self, request: Request, registration_id: str) -> Response:
+    def get(self, request: Request, registration_id: str) -> Never:
         raise NotFound(f"scanner {registration_id[:100]} not found")
 
     put = patch = delete = get
@@ -130,7 +197,7 @@ class ScannerView(ApiView):
 class ScanAllScheduleView(ApiView):
     actions = {"GET": "scan-all:read", "POST": "scan-all:create", "PUT": "scan-all:update"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Never:
         raise NoScanner
 
     post = put = get
@@ -139,14 +206,14 @@ class ScanAllScheduleView(ApiView):
 class StopScanAllView(ApiView):
     actions = {"POST": "scan-all:stop"}
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Never:
         raise NoScanner
 
 
 class ScanMetricsView(ApiView):
     actions = {"GET": "scan-all:read"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Never:
         raise NoScanner
 
 
@@ -157,24 +224,35 @@ class ScheduledScanMetricsView(ScanMetricsView):
 class SecuritySummaryView(ApiView):
     actions = {"GET": "security-hub:read"}
 
-    def get(self, request: Request) -> Response:
-        counts = ("critical", "high", "medium", "low", "none", "unknown", "fixable", "scanned")
-        shape: dict[str, Any] = {f"{name}_cnt": 0 for name in counts}
-        return Response(shape | {"total_vuls": 0, "total_artifact": Artifact.objects.listed().count()})
+    def get(self, request: Request) -> Answer[SecuritySummary]:
+        return Answer(
+            {
+                "critical_cnt": 0,
+                "high_cnt": 0,
+                "medium_cnt": 0,
+                "low_cnt": 0,
+                "none_cnt": 0,
+                "unknown_cnt": 0,
+                "fixable_cnt": 0,
+                "scanned_cnt": 0,
+                "total_vuls": 0,
+                "total_artifact": Artifact.objects.listed().count(),
+            }
+        )
 
 
 class VulnerabilitiesView(ApiView):
     actions = {"GET": "security-hub:list"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownVulnerability]:
         query.parse(request.GET.get("q", ""))
-        return paged_list(request, [])
+        return paged_list(request, [], list)
 
 
 class ExportView(ApiView):
     actions = {"POST": SIGNED_IN}
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Never:
         kind = request.headers.get("X-Scan-Data-Type")
         if not kind:
             raise Unprocessable("X-Scan-Data-Type in header is required")
@@ -186,14 +264,14 @@ class ExportView(ApiView):
 class ExportsView(ApiView):
     actions = {"GET": SIGNED_IN}
 
-    def get(self, request: Request) -> Response:
-        return Response({"items": []})
+    def get(self, request: Request) -> Answer[Exports]:
+        return Answer({"items": []})
 
 
 class ExecutionOfExportView(ApiView):
     actions = {"GET": SIGNED_IN}
 
-    def get(self, request: Request, execution_id: int) -> Response:
+    def get(self, request: Request, execution_id: int) -> Never:
         raise NotFound(f"execution {execution_id} not found")
 
 

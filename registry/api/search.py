@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from django.db.models import Sum
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import parameters
+from harborsite.api.answers import Answer
 from projects.api.base import ANYONE, ApiView
+from projects.api.projects import ShownProject, repository_counts, visible
 from projects.api.projects import render as render_project
-from projects.api.projects import repository_counts, visible
 from projects.services import metadata, statistics
 from registry.api.repositories import artifact_counts
 from registry.models import Blob, Repository
@@ -19,16 +19,42 @@ from registry.models import Blob, Repository
 MAX_FOUND = 1000  # of each kind: there are no pages here
 
 
+class FoundRepository(TypedDict):
+    project_id: int
+    project_name: str
+    project_public: bool
+    repository_name: str
+    artifact_count: int
+    pull_count: NotRequired[int]
+
+
+class Found(TypedDict):
+    project: list[ShownProject]
+    repository: list[FoundRepository]
+
+
+class Statistics(TypedDict):
+    """The totals are for administrators, and 0 for everybody else."""
+
+    public_project_count: int
+    public_repo_count: int
+    private_project_count: int
+    private_repo_count: int
+    total_project_count: int
+    total_repo_count: int
+    total_storage_consumption: int
+
+
 class SearchView(ApiView):
     """What the caller may see, by a part of its name."""
 
     actions = {"GET": ANYONE}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer[Found]:
         text = parameters.required(request, "q")
-        return Response({"project": self._projects(text), "repository": self._repositories(text)})
+        return Answer({"project": self._projects(text), "repository": self._repositories(text)})
 
-    def _projects(self, text: str) -> list[dict[str, Any]]:
+    def _projects(self, text: str) -> list[ShownProject]:
         rows = visible(self.who).filter(name__contains=text).prefetch_related("metadata").order_by("name")
         found = list(rows[:MAX_FOUND])
         counts = repository_counts(found)
@@ -40,7 +66,7 @@ class SearchView(ApiView):
             for project in found
         ]
 
-    def _repositories(self, text: str) -> list[dict[str, Any]]:
+    def _repositories(self, text: str) -> list[FoundRepository]:
         rows = Repository.objects.visible_to(self.who).filter(name__icontains=text).select_related("project")
         found = list(rows.order_by("name")[:MAX_FOUND])
         counts = artifact_counts(found)
@@ -61,10 +87,10 @@ class StatisticsView(ApiView):
 
     actions = {"GET": ANYONE}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer[Statistics]:
         found = statistics.count(self.who)
         everything = self.who.is_superuser
-        return Response(
+        return Answer(
             {
                 "public_project_count": found.public_projects,
                 "public_repo_count": found.public_repositories,

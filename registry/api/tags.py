@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, parameters, query
+from harborsite.api.answers import Created, Done, Paged
 from harborsite.api.paging import paged
 from harborsite.api.query import Column, to_number, to_time
 from harborsite.errors import BadRequest
 from registry.api.artifacts import ArtifactBase
-from registry.api.rendering import render_tag
+from registry.api.rendering import ShownTag, render_tag
 from registry.errors import TagNotFound
 from registry.models import Tag
 from registry.oci import grammar
@@ -35,7 +35,7 @@ class NewTag:
 class TagsView(ArtifactBase):
     actions = {"GET": "tag:list", "POST": "tag:create"}
 
-    def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+    def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Paged[ShownTag]:
         rows = query.filtered(
             Tag.objects.filter(artifact=self.artifact), query.parse(request.GET.get("q", "")), COLUMNS
         )
@@ -47,12 +47,12 @@ class TagsView(ArtifactBase):
 
         return paged(request, rows, lambda found: [render_tag(tag, immutable=immutable(tag)) for tag in found])
 
-    def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Response:
+    def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Created:
         name = body.read(request, NewTag).name
         if not grammar.is_tag(name):
             raise BadRequest(f"bad request: invalid tag name: {name[:200]}")
         tags.create(artifact=self.artifact, name=name, actor=self.who)
-        return Response(status=201)
+        return Created()
 
 
 class TagView(ArtifactBase):
@@ -60,10 +60,10 @@ class TagView(ArtifactBase):
 
     def delete(
         self, request: Request, project_name_or_id: str, repository_name: str, reference: str, tag_name: str
-    ) -> Response:
+    ) -> Done:
         artifact = self.artifact
         tag = Tag.objects.select_related("repository", "artifact").filter(artifact=artifact, name=tag_name).first()
         if tag is None:
             raise TagNotFound(f"tag {tag_name[:200]} attached to artifact {artifact.pk} not found")
         tags.delete(tag=tag, actor=self.who)
-        return Response()
+        return Done()

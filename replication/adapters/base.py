@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypedDict
 
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -113,13 +113,30 @@ class Options:
     chunk_bytes: int = 0  # 0 sends a blob in one piece
 
 
+class Endpoint(TypedDict):
+    key: str
+    value: str
+
+
+class EndpointPattern(TypedDict):
+    endpoint_type: str
+    endpoints: list[Endpoint]
+
+
+class CredentialPattern(TypedDict):
+    access_key_type: str
+    access_key_data: str
+    access_secret_type: str
+    access_secret_data: str
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What an adapter's kind of registry is like; `endpoints` and `credentials` as `/replication/adapterinfos` says."""
 
     adapter: str  # dotted path of a Distribution
-    endpoints: Mapping[str, Any] | None = None
-    credentials: Mapping[str, Any] | None = None
+    endpoints: EndpointPattern | None = None
+    credentials: CredentialPattern | None = None
     resources: Sequence[str] = ("image",)
     name_parts: str = namespaces.ANY
     by_label: bool = False
@@ -130,16 +147,16 @@ class Kind:
         return found
 
 
-def _fixed_endpoint(key: str, value: str) -> dict[str, Any]:
+def _fixed_endpoint(key: str, value: str) -> EndpointPattern:
     return {"endpoint_type": "EndpointPatternTypeFix", "endpoints": [{"key": key, "value": value}]}
 
 
-def _endpoint_list(*hosts: str) -> dict[str, Any]:
-    endpoints = [{"key": host, "value": f"https://{host}"} for host in hosts]
+def _endpoint_list(*hosts: str) -> EndpointPattern:
+    endpoints: list[Endpoint] = [{"key": host, "value": f"https://{host}"} for host in hosts]
     return {"endpoint_type": "EndpointPatternTypeList", "endpoints": endpoints}
 
 
-def _key_file(key: str, secret: str) -> dict[str, str]:
+def _key_file(key: str, secret: str) -> CredentialPattern:
     return {
         "access_key_type": "AccessKeyTypeFix",
         "access_key_data": key,

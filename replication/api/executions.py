@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from django.db.models import Count
-from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, parameters, query
+from harborsite.api.answers import Answer, Created, Done, Paged, Text, Time
 from harborsite.api.paging import paged
 from harborsite.api.query import Column, to_number, to_time
 from harborsite.api.wire import stamp
 from harborsite.errors import BadRequest, NotFound
 from harborsite.jobs.models import Execution, Status, Task, Trigger
-from projects.api.base import ApiView, created
+from projects.api.base import ApiView
 from replication.api.policies import find as find_policy
 from replication.models import VENDOR_TYPE
 from replication.services import executions
@@ -51,7 +50,35 @@ class StartRequest:
     policy_id: int = 0
 
 
-def render_executions(rows: Sequence[Execution]) -> list[dict[str, Any]]:
+class ShownExecution(TypedDict):
+    id: int
+    policy_id: int
+    status: str
+    status_text: str
+    trigger: str
+    start_time: Time
+    end_time: Time
+    total: int
+    succeed: int
+    failed: int
+    in_progress: int
+    stopped: int
+
+
+class ShownTask(TypedDict):
+    id: int
+    execution_id: int
+    status: str
+    job_id: str
+    operation: str
+    resource_type: str
+    src_resource: str
+    dst_resource: str
+    start_time: Time
+    end_time: Time
+
+
+def render_executions(rows: Sequence[Execution]) -> list[ShownExecution]:
     """With the counts of their tasks, in one query for all."""
     counted = Task.objects.filter(execution__in=[row.pk for row in rows]).order_by()
     counts: dict[int, Counter[str]] = {row.pk: Counter() for row in rows}
@@ -60,7 +87,7 @@ def render_executions(rows: Sequence[Execution]) -> list[dict[str, Any]]:
     return [_render_execution(row, counts[row.pk]) for row in rows]
 
 
-def _render_execution(execution: Execution, counts: Counter[str]) -> dict[str, Any]:
+def _render_execution(execution: Execution, counts: Counter[str]) -> ShownExecution:
     return {
         "id": execution.pk,
         "policy_id": execution.vendor_id,
@@ -77,14 +104,16 @@ def _render_execution(execution: Execution, counts: Counter[str]) -> dict[str, A
     }
 
 
-def render_task(task: Task) -> dict[str, Any]:
-    shown = ("operation", "resource_type", "src_resource", "dst_resource")
+def render_task(task: Task) -> ShownTask:
     return {
         "id": task.pk,
         "execution_id": task.execution_id,
         "status": STATUS_NAMES[task.status],
         "job_id": str(task.pk),
-        **{name: task.extra_attrs.get(name, "") for name in shown},
+        "operation": task.extra_attrs.get("operation", ""),
+        "resource_type": task.extra_attrs.get("resource_type", ""),
+        "src_resource": task.extra_attrs.get("src_resource", ""),
+        "dst_resource": task.extra_attrs.get("dst_resource", ""),
         "start_time": stamp(task.start_time),
         "end_time": stamp(task.end_time),
     }
@@ -108,7 +137,7 @@ class ExecutionBase(ApiView):
 class ExecutionsView(ApiView):
     actions = {"GET": "replication:list", "POST": "replication:create"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownExecution]:
         rows = Execution.objects.filter(vendor_type=VENDOR_TYPE)
         if (policy := parameters.number(request, "policy_id")) is not None:
             rows = rows.filter(vendor_id=policy)
@@ -119,32 +148,32 @@ class ExecutionsView(ApiView):
         rows = query.ordered(rows, request.GET.get("sort", ""), EXECUTION_COLUMNS, ("-start_time", "-pk"))
         return paged(request, rows, render_executions)
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Created:
         policy = find_policy(body.read(request, StartRequest).policy_id)
         trigger = request.GET.get("trigger", "manual")
         if trigger not in {"manual", "scheduled"}:
             raise BadRequest(f"invalid trigger: {trigger[:32]}")
         kind = Trigger.SCHEDULE if trigger == "scheduled" else Trigger.MANUAL
         execution = executions.start(policy=policy, trigger=kind, operator=self.who.username)
-        return created(f"/api/v2.0/replication/executions/{execution.pk}")
+        return Created(f"/api/v2.0/replication/executions/{execution.pk}")
 
 
 class ExecutionView(ExecutionBase):
     actions = {"GET": "replication:read", "PUT": "replication:create"}
 
-    def get(self, request: Request, id: int) -> Response:
-        return Response(render_executions([self.execution()])[0])
+    def get(self, request: Request, id: int) -> Answer[ShownExecution]:
+        return Answer(render_executions([self.execution()])[0])
 
-    def put(self, request: Request, id: int) -> Response:
+    def put(self, request: Request, id: int) -> Done:
         """Stop it."""
         executions.stop(execution=self.execution())
-        return Response()
+        return Done()
 
 
 class TasksView(ExecutionBase):
     actions = {"GET": "replication:list"}
 
-    def get(self, request: Request, id: int) -> Response:
+    def get(self, request: Request, id: int) -> Paged[ShownTask]:
         rows = Task.objects.filter(execution=self.execution())
         if status := request.GET.get("status"):
             rows = rows.filter(status__in=named(STATUS_NAMES, status))
@@ -157,9 +186,8 @@ class TasksView(ExecutionBase):
 class TaskLogView(ExecutionBase):
     actions = {"GET": "replication:read"}
 
-    def get(self, request: Request, id: int, task_id: int) -> HttpResponse:
+    def get(self, request: Request, id: int, task_id: int) -> Text:
         task = Task.objects.filter(execution=self.execution(), pk=task_id).first()
         if task is None:
             raise NotFound(f"replication task {task_id} not found")
-        text = "".join(part.text for part in task.log_parts.all())
-        return HttpResponse(text, content_type="text/plain", headers={"X-Content-Type-Options": "nosniff"})
+        return Text("".join(part.text for part in task.log_parts.all()))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import body, query
+from harborsite.api.answers import Answer, Created, Done, Paged, Time
 from harborsite.api.paging import paged
 from harborsite.api.query import Column, to_flag, to_number, to_time
 from harborsite.api.wire import stamp, without_empty
 from harborsite.errors import NotFound
-from projects.api.base import ApiView, created
+from projects.api.base import ApiView
+from replication.api.registries import ShownRegistry, render_local
 from replication.api.registries import render as render_registry
-from replication.api.registries import render_local
 from replication.models import Registry, ReplicationPolicy
 from replication.services import policies
 
@@ -91,8 +91,46 @@ class PolicyShape:
         )
 
 
-def render(policy: ReplicationPolicy) -> dict[str, Any]:
-    shape = {
+class ShownFilter(TypedDict):
+    """The value is a text, or for labels a list of them."""
+
+    type: str
+    value: Any
+    decoration: NotRequired[str]
+
+
+class ShownSettings(TypedDict):
+    cron: NotRequired[str]
+
+
+class ShownTrigger(TypedDict):
+    type: str
+    trigger_settings: ShownSettings
+
+
+class ShownPolicy(TypedDict):
+    id: int
+    name: str
+    description: NotRequired[str]
+    src_registry: ShownRegistry
+    dest_registry: ShownRegistry
+    dest_namespace: NotRequired[str]
+    dest_namespace_replace_count: int
+    filters: list[ShownFilter]
+    trigger: ShownTrigger
+    replicate_deletion: NotRequired[bool]
+    deletion: NotRequired[bool]
+    override: NotRequired[bool]
+    enabled: NotRequired[bool]
+    speed: int
+    copy_by_chunk: bool
+    single_active_replication: bool
+    creation_time: Time
+    update_time: Time
+
+
+def render(policy: ReplicationPolicy) -> ShownPolicy:
+    shape: ShownPolicy = {
         "id": policy.pk,
         "name": policy.name,
         "description": policy.description,
@@ -116,7 +154,7 @@ def render(policy: ReplicationPolicy) -> dict[str, Any]:
     return without_empty(shape, *optional)
 
 
-def _side(registry: Registry | None) -> dict[str, Any]:
+def _side(registry: Registry | None) -> ShownRegistry:
     return render_registry(registry) if registry else render_local()
 
 
@@ -131,7 +169,7 @@ def find(policy_id: int) -> ReplicationPolicy:
 class PoliciesView(ApiView):
     actions = {"GET": "replication-policy:list", "POST": "replication-policy:create"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownPolicy]:
         rows = ReplicationPolicy.objects.select_related("src_registry", "dest_registry")
         if name := request.GET.get("name"):
             rows = rows.filter(name__icontains=name)
@@ -139,10 +177,10 @@ class PoliciesView(ApiView):
         rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-creation_time", "-pk"))
         return paged(request, rows, lambda found: [render(policy) for policy in found])
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Created:
         new = body.read(request, PolicyShape)
         policy = policies.create_policy(description=new.described(), actor=self.who)
-        return created(f"/api/v2.0/replication/policies/{policy.pk}")
+        return Created(f"/api/v2.0/replication/policies/{policy.pk}")
 
 
 class PolicyView(ApiView):
@@ -152,14 +190,14 @@ class PolicyView(ApiView):
         "DELETE": "replication-policy:delete",
     }
 
-    def get(self, request: Request, id: int) -> Response:
-        return Response(render(find(id)))
+    def get(self, request: Request, id: int) -> Answer[ShownPolicy]:
+        return Answer(render(find(id)))
 
-    def put(self, request: Request, id: int) -> Response:
+    def put(self, request: Request, id: int) -> Done:
         policy, new = find(id), body.read(request, PolicyShape)
         policies.update_policy(policy=policy, description=new.described(), actor=self.who)
-        return Response()
+        return Done()
 
-    def delete(self, request: Request, id: int) -> Response:
+    def delete(self, request: Request, id: int) -> Done:
         policies.delete_policy(policy=find(id), actor=self.who)
-        return Response()
+        return Done()

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Never, TypedDict
+
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from harborsite.api import query
+from harborsite.api.answers import Answer, Paged, Time
 from harborsite.api.paging import paged_list
 from harborsite.errors import NotFound
 from projects.api.base import ApiView, ProjectView
 
-PROVIDERS = (
+
+class Provider(TypedDict):
+    id: str
+    name: str
+    icon: str
+    maintainers: list[str]
+    version: str
+    source: str
+
+
+PROVIDERS: list[Provider] = [
     {
         "id": "dragonfly",
         "name": "Dragonfly",
@@ -28,22 +40,59 @@ PROVIDERS = (
         "version": "0.1.3",
         "source": "https://github.com/uber/kraken",
     },
-)
+]
+
+
+class ShownInstance(TypedDict):
+    id: int
+    name: str
+    description: str
+    vendor: str
+    endpoint: str
+    auth_mode: str
+    auth_info: dict[str, str]
+    status: str
+    enabled: bool
+    default: bool
+    insecure: bool
+    setup_timestamp: int
+
+
+class ProviderOfProject(TypedDict):
+    id: int
+    provider: str
+    enabled: bool
+    default: bool
+
+
+class ShownPolicy(TypedDict):
+    id: int
+    name: str
+    description: str
+    project_id: int
+    provider_id: int
+    provider_name: str
+    filters: str
+    trigger: str
+    enabled: bool
+    extra_attrs: str
+    creation_time: Time
+    update_time: Time
 
 
 class ProvidersView(ApiView):
     actions = {"GET": "preheat-instance:list"}
 
-    def get(self, request: Request) -> Response:
-        return Response(PROVIDERS)
+    def get(self, request: Request) -> Answer[list[Provider]]:
+        return Answer(PROVIDERS)
 
 
 class InstancesView(ApiView):
     actions = {"GET": "preheat-instance:list"}
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Paged[ShownInstance]:
         query.parse(request.GET.get("q", ""))
-        return paged_list(request, [])
+        return paged_list(request, [], list)
 
 
 class InstanceView(ApiView):
@@ -53,7 +102,7 @@ class InstanceView(ApiView):
         "DELETE": "preheat-instance:delete",
     }
 
-    def get(self, request: Request, preheat_instance_name: str) -> Response:
+    def get(self, request: Request, preheat_instance_name: str) -> Never:
         raise NotFound(f"instance {preheat_instance_name[:100]} not found")
 
     put = delete = get
@@ -62,16 +111,16 @@ class InstanceView(ApiView):
 class ProjectProvidersView(ProjectView):
     actions = {"GET": "preheat-policy:list"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
-        return Response([])
+    def get(self, request: Request, project_name_or_id: str) -> Answer[list[ProviderOfProject]]:
+        return Answer([])
 
 
 class PreheatPoliciesView(ProjectView):
     actions = {"GET": "preheat-policy:list"}
 
-    def get(self, request: Request, project_name_or_id: str) -> Response:
+    def get(self, request: Request, project_name_or_id: str) -> Paged[ShownPolicy]:
         query.parse(request.GET.get("q", ""))
-        return paged_list(request, [])
+        return paged_list(request, [], list)
 
 
 class PreheatPolicyView(ProjectView):
@@ -81,7 +130,7 @@ class PreheatPolicyView(ProjectView):
         "DELETE": "preheat-policy:delete",
     }
 
-    def get(self, request: Request, project_name_or_id: str, preheat_policy_name: str) -> Response:
+    def get(self, request: Request, project_name_or_id: str, preheat_policy_name: str) -> Never:
         raise NotFound(f"preheat policy {preheat_policy_name[:100]} not found")
 
     put = delete = get
