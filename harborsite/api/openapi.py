@@ -20,15 +20,15 @@ from harborsite import __version__
 from harborsite.api import answers, derivation, paging
 from harborsite.api.derivation import Asked
 from harborsite.api.schemas import Schema, schema
-from harborsite.errors import AppError, BadRequest, Forbidden, Unprocessable
+from harborsite.errors import AppError, BadRequest, Unprocessable
 
 PREFIX = "/api/v2.0"
 METHODS = ("get", "head", "post", "put", "patch", "delete")
 REQUEST_ID = {"name": "X-Request-Id", "in": "header", "schema": {"type": "string", "maxLength": 128}}
 _CONVERTED = re.compile(r"<(?:(\w+):)?(\w+)>")
 _BOUNDS = {"page_size": {"maximum": paging.MAX_SIZE}}
-# What stands in front of every view: a query with a semicolon, a first password used from elsewhere, an odd Accept.
-_ANYWHERE: frozenset[type[AppError]] = frozenset({BadRequest, Forbidden, Unprocessable, AppError})
+# What stands in front of every view: a query with a semicolon, an odd Accept, and a fault of ours.
+_ANYWHERE: frozenset[type[AppError]] = frozenset({BadRequest, Unprocessable, AppError})
 
 
 @cache
@@ -98,7 +98,7 @@ def _path_item(path: str, view: Any, schemas: dict[str, Schema]) -> Schema:
 def _operation(path: str, view: Any, method: str, schemas: dict[str, Schema]) -> Schema:
     function = getattr(view, method)
     found = derivation.contract(view, "authorise", method)
-    responses = _refusals(_ANYWHERE | found.refusals)
+    responses = _refusals(_ANYWHERE | _of_signing_in(*view.authentication_classes) | found.refusals)
     for status, answered in _answers(function, schemas).items():
         responses[status] = {**answered, **responses.get(status, {})}
     operation: Schema = {
@@ -115,6 +115,13 @@ def _operation(path: str, view: Any, method: str, schemas: dict[str, Schema]) ->
         read = schema(found.body, schemas)
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": read}}}
     return operation
+
+
+@cache
+def _of_signing_in(*ways: type) -> frozenset[type[AppError]]:
+    """What these ways of signing in may refuse, whoever asks and for what."""
+    found = (derivation.contract(way, "authenticate") for way in ways)
+    return frozenset(refusal for each in found for refusal in each.refusals)
 
 
 def _parameter(asked: Asked) -> Schema:
