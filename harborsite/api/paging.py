@@ -16,7 +16,7 @@ from harborsite.errors import Unprocessable
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
-I = TypeVar("I")
+Item = TypeVar("Item")
 MAX_SIZE = 100
 DEFAULT_SIZE = 10
 
@@ -78,7 +78,7 @@ def paged(
     return Paged(render(chosen), headers=page.headers(request, total))
 
 
-def paged_list(request: Request, items: Sequence[I], render: Callable[[Sequence[I]], list[T]]) -> Paged[T]:
+def paged_list(request: Request, items: Sequence[Item], render: Callable[[Sequence[Item]], list[T]]) -> Paged[T]:
     """The same for a list that is short and in memory."""
     page = Page.of(request)
     start, stop = page.bounds

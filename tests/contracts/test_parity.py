@@ -90,6 +90,10 @@ REASONS: dict[str, list[str]] = {
 }
 
 
+# What is read here and unknown to Harbor, and why.
+OURS_ALONE = {"POST /retentions/{}/executions: ignore_limit": "a run that would delete very much has to be confirmed"}
+
+
 def nameless(path: str) -> str:
     return re.sub(r"\{[^}]*\}", "{}", path.rstrip("/"))
 
@@ -231,7 +235,7 @@ def test_bodies_are_read_by_harbors_names() -> None:
             wanted = members(harbors(), body[0]) if body else set()
             names = {each for each in members(openapi.document(), read) if not each.endswith("*")}
             unknown += [f"{' '.join(key)}: {each}" for each in outermost(names, wanted)]
-    assert not unknown, "\n".join(unknown)
+    assert set(unknown) == OURS_ALONE.keys()
 
 
 def test_the_document_and_its_page_are_there_for_everybody(db: None) -> None:
