@@ -265,7 +265,6 @@ WITHOUT_A_PAGE: dict[str, str] = {
     "projects.CVEAllowlist": "administered by the REST API",
     "projects.SecondFactor": "each person's own, on a page of the account",
     "registry.Tag": "on the page of its artifact",
-    "projects.WebhookPolicy": "administered by the REST API",
     "registry.ArtifactLabel": "on the page of its artifact",
     "registry.ImmutableRule": "administered by the REST API",
     "registry.RetentionPolicy": "administered by the REST API",

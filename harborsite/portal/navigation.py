@@ -39,6 +39,7 @@ TABS = (
     Tab("members", _("Members"), "member:list"),
     Tab("project_labels", _("Labels"), "label:create"),
     Tab("project_robots", _("Robot accounts"), "robot:list"),
+    Tab("webhooks", _("Webhooks"), "notification-policy:list"),
     Tab("project_logs", _("Logs"), "log:list"),
     Tab("project_configuration", _("Configuration"), "project:update"),
 )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _KEY = "portal_runs"
 _LIST_SECONDS, _ONE_SECONDS = 5, 2  # between two looks of a page that shows something running
+_PAYLOAD = "payload"  # the parameter that is a message to somebody, shown by itself
 _LOG_PARTS = 2_000  # newest parts of a log that a page shows
 
 _KINDS: Mapping[str, _StrPromise] = {
@@ -246,11 +247,12 @@ class TaskList(PortalAdmin[Task]):
 
     def facts(self, execution: Execution) -> list[tuple[_StrOrPromise, str]]:
         """What an execution was told, for its page."""
-        return [(name, str(value)) for name, value in execution.extra_attrs.items()]
+        return [(name, str(value)) for name, value in execution.extra_attrs.items() if name != _PAYLOAD]
 
     @admin.display(description=gettext_lazy("Task"), ordering="pk")
     def task(self, row: Task) -> str:
-        lines = [format_html('<br><span class="more mono">{}: {}</span>', *pair) for pair in row.extra_attrs.items()]
+        told = [pair for pair in row.extra_attrs.items() if pair[0] != _PAYLOAD]
+        lines = [format_html('<br><span class="more mono">{}: {}</span>', *pair) for pair in told]
         return format_html("{}" + "{}" * len(lines), row.pk, *lines)
 
     @admin.display(description=gettext_lazy("Status"), ordering="status")
@@ -369,6 +371,7 @@ class RunPages:
             trigger=Trigger(execution.trigger).label,
             took=duration(execution),
             facts=self._tasks.facts(execution),
+            payload=execution.extra_attrs.get(_PAYLOAD, ""),
             counts=[(status_badge(status), counts[status]) for status in Status if status in counts],
             stop_url="stop/" if runs.may_change and not execution.is_final else None,
             action_buttons=[("retry_chosen", _("Retry"))] if set(counts) & {Status.ERROR, Status.STOPPED} else [],

@@ -7,5 +7,15 @@ from projects.admin.quotas import QuotaAdmin
 from projects.admin.robots import RobotAdmin
 from projects.admin.settings import SettingAdmin
 from projects.admin.users import UserAdmin
+from projects.admin.webhooks import WebhookPolicyAdmin
 
-__all__ = ["LabelAdmin", "MemberAdmin", "ProjectAdmin", "QuotaAdmin", "RobotAdmin", "SettingAdmin", "UserAdmin"]
+__all__ = [
+    "LabelAdmin",
+    "MemberAdmin",
+    "ProjectAdmin",
+    "QuotaAdmin",
+    "RobotAdmin",
+    "SettingAdmin",
+    "UserAdmin",
+    "WebhookPolicyAdmin",
+]

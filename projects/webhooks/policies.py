@@ -61,6 +61,32 @@ def update_policy(
     return policy
 
 
+def set_enabled(*, policy: WebhookPolicy, enabled: bool, actor: Principal) -> None:
+    policy.enabled = enabled
+    with transaction.atomic():
+        _save(policy)
+        _record(actor, Operation.UPDATE, policy)
+        transaction.on_commit(events.forget)
+
+
+def with_first_target(
+    policy: WebhookPolicy, target: Mapping[str, Any], *, forget_header: bool = False
+) -> list[dict[str, Any]]:
+    """The policy's targets, the first one as given; the others, which only the REST API makes, as they are.
+
+    A target without a header gets the stored one, unless it goes to another address, under weaker checks, or is
+    to be forgotten: a secret never goes elsewhere than where it was entered for.
+    """
+    plain = {"auth_header": "", "skip_cert_verify": False, "payload_format": ""}
+    stored = [{**plain, **each} for each in policy.targets]
+    first = dict(target)
+    if stored and not first["auth_header"] and not forget_header:
+        same_place = first["address"].strip() == stored[0]["address"] and first["type"] == stored[0]["type"]
+        if same_place and first["skip_cert_verify"] <= stored[0]["skip_cert_verify"]:
+            first["auth_header"] = stored[0]["auth_header"]
+    return [first, *stored[1:]]
+
+
 def delete_policy(*, policy: WebhookPolicy, actor: Principal) -> None:
     """Remove a policy whose deliveries are all done."""
     unfinished = executions(policy).exclude(status__in=FINAL)

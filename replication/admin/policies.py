@@ -62,8 +62,8 @@ class ReplicationTasks(TaskList):
     """One repository each."""
 
     list_display = (
-        *("task", "resource", "source", "destination", "operation"),
-        *("status_shown", "progress", "started", "ended", "log"),
+        *("task", "status_shown", "progress", "source", "destination"),
+        *("operation", "resource", "started", "ended", "log"),
     )
 
     def facts(self, execution: Execution) -> list[tuple[Any, str]]:

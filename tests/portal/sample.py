@@ -13,9 +13,9 @@ from django.utils import timezone
 from audit.events import Operation, ResourceType
 from audit.services import record
 from harborsite.jobs import schedules
-from harborsite.jobs.kinds import GARBAGE_COLLECTION, REPLICATION, RETENTION, SYSTEM_ARTIFACT_CLEANUP
+from harborsite.jobs.kinds import GARBAGE_COLLECTION, REPLICATION, RETENTION, SYSTEM_ARTIFACT_CLEANUP, WEBHOOK
 from harborsite.jobs.models import FINAL, Execution, Status, Task, TaskLog, Trigger, Worker
-from projects.models import Project, User
+from projects.models import Project, User, WebhookPolicy
 from projects.models.user import ADMIN_ID
 from projects.permissions import Role
 from projects.services.labels import create_label
@@ -144,6 +144,38 @@ def make_jobs() -> None:
         Task.objects.create(execution=run, vendor_type=kind)
 
 
+def make_webhooks(shop: Project) -> None:
+    """Two webhooks, and what one of them was told."""
+    target = {"type": "http", "address": "https://ci.example.com/hooks/storefront", "payload_format": "Default"}
+    ci = WebhookPolicy.objects.create(
+        project=shop,
+        name="continuous-delivery",
+        description="Rolls out what was pushed",
+        event_types=["PUSH_ARTIFACT", "DELETE_ARTIFACT", "QUOTA_WARNING", "REPLICATION"],
+        targets=[{**target, "auth_header": "Bearer x"}],
+    )
+    slack = {"type": "slack", "address": "https://hooks.slack.example.com/services/T0/B0"}
+    WebhookPolicy.objects.create(
+        project=shop, name="chat", enabled=False, event_types=["QUOTA_EXCEED"], targets=[slack]
+    )
+    now = timezone.now()
+    for status in (Status.SUCCESS, Status.ERROR):
+        payload = json.dumps({"type": "PUSH_ARTIFACT", "operator": "jonas", "event_data": {"resources": []}})
+        told = {"event_type": "PUSH_ARTIFACT", "payload": payload, "address": target["address"]}
+        times = {"start_time": now, "end_time": now}
+        run = Execution.objects.create(
+            vendor_type=WEBHOOK,
+            vendor_id=ci.pk,
+            trigger=Trigger.EVENT,
+            status=status,
+            launched=True,
+            extra_attrs=told,
+            **times,
+        )
+        task = Task.objects.create(execution=run, vendor_type=WEBHOOK, status=status, run_count=1, **times)
+        TaskLog.objects.create(task=task, text="the address answers 200\n")
+
+
 def make_replication() -> None:
     """Two registries, three rules, and a run that is half done."""
     office = Registry.objects.create(
@@ -202,6 +234,7 @@ def make_registry() -> User:
     make_execution()
     make_jobs()
     make_replication()
+    make_webhooks(shop)
     for days, project in enumerate(Project.objects.order_by("-pk")):
         made = timezone.now() - timedelta(days=17 * days + 2, hours=5 * days)
         Project.objects.filter(pk=project.pk).update(creation_time=made)

@@ -34,6 +34,8 @@ TABS = {
     "labels/new/": EVERYONE[:3],
     "robots/": EVERYONE[:5],
     "robots/new/": EVERYONE[:2],
+    "webhooks/": EVERYONE[:3],
+    "webhooks/new/": EVERYONE[:2],
     "logs/": EVERYONE[:2],
     "configuration/": EVERYONE[:2],
 }
@@ -59,7 +61,16 @@ def test_a_public_project_shows_its_images_to_everyone_and_nothing_else(
     make_repository(commons, "shelf")
     for tab in ("", "repositories/", "repositories/shelf/"):
         assert client.get(f"/projects/commons/{tab}").status_code == 200, tab
-    for tab in ("members/", "members/new/", "labels/", "robots/", "robots/new/", "logs/", "configuration/"):
+    for tab in (
+        "members/",
+        "members/new/",
+        "labels/",
+        "robots/",
+        "robots/new/",
+        "webhooks/",
+        "logs/",
+        "configuration/",
+    ):
         assert client.get(f"/projects/commons/{tab}").status_code == 403, tab
 
 
@@ -67,7 +78,7 @@ def test_a_public_project_shows_its_images_to_everyone_and_nothing_else(
 def test_the_tabs_shown_are_the_tabs_that_open(who: str, people: People, commons: Project, signed_in: SignedIn) -> None:
     client = signed_in(people[who])
     page = client.get("/projects/commons/").content.decode()
-    for tab in ("repositories", "members", "labels", "robots", "logs", "configuration"):
+    for tab in ("repositories", "members", "labels", "robots", "webhooks", "logs", "configuration"):
         address = f"/projects/commons/{tab}/"
         shown = f'href="{address}"' in page
         assert shown == (client.get(address).status_code == 200), tab

@@ -185,7 +185,8 @@ LATIN_TEXTS = r"""() => {
 }"""
 PRODUCTS = ("Harborsite", "docker", "podman", "nerdctl", "ctr", "crictl", "helm", "oras")
 TERMS = ("API v2.0", "REST API", "swagger.json", "OS/ARCH", "Tag", "Webhook", "SBOM", "MiB", "GiB", "TiB")
-NAMES = frozenset((*PRODUCTS, *PROVIDERS.values(), *TERMS, "English", "https://registry.example.com"))
+WEBHOOKS = ("HTTP", "Slack", "CloudEvents", "https://ci.example.com/hooks")
+NAMES = frozenset((*PRODUCTS, *PROVIDERS.values(), *TERMS, *WEBHOOKS, "English", "https://registry.example.com"))
 
 
 def test_a_registry_is_tried_in_the_page_and_its_provider_fills_the_form(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 from django import template
@@ -44,6 +45,15 @@ def moment(when: datetime | None) -> SafeString | str:
 def short_digest(digest: str) -> str:
     """The first fifteen characters, as Harbor shows them."""
     return digest[:15]
+
+
+@register.filter
+def pretty_json(text: str) -> str:
+    """JSON over several lines; what is none stays as it is."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text
 
 
 @register.inclusion_tag("portal/copyable.html")
