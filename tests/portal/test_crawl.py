@@ -101,8 +101,8 @@ def crowd(db: None) -> dict[str, User | None]:
     found: dict[str, User | None] = {"admin": make_registry(), "stranger": make_user("stranger"), "nobody": None}
     shop = Project.objects.get(name="web-shop")
     for name, role in zip(ROLES[1:6], Role, strict=False):
-        found[name] = make_user(name.replace(" ", "-"))
-        add(shop, found[name], role)
+        person = found[name] = make_user(name.replace(" ", "-"))
+        add(shop, person, role)
     return found
 
 
