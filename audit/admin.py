@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from audit.events import Operation, ResourceType
+from audit.events import EVENT_TYPES, Operation, ResourceType
 from audit.models import AuditLog
-from harborsite.portal import scope
+from audit.purging import MAX_HOURS, OF_ARTIFACTS, OTHER
+from harborsite.jobs.kinds import PURGE_AUDIT_LOG
+from harborsite.portal import cleanup, scope
 from harborsite.portal.filters import DateFilter
 from harborsite.portal.pages import PortalAdmin, in_project
 from harborsite.portal.templatetags.portal import moment
 from projects.permissions import ROLE_ACTIONS
 
 if TYPE_CHECKING:
-    from django.utils.functional import _StrPromise
+    from django.utils.functional import _StrOrPromise, _StrPromise
 
 _READERS = frozenset(role for role, actions in ROLE_ACTIONS.items() if "log:list" in actions)
 _OPERATIONS = dict(Operation.choices)
@@ -73,6 +77,82 @@ class ResultFilter(admin.SimpleListFilter):
         return queryset.filter(successful=self.value() == "success") if self.value() else queryset
 
 
+class RotationForm(forms.Form):
+    """What is old, and which events go."""
+
+    number = forms.IntegerField(label=gettext_lazy("Keep records for"), min_value=1, max_value=MAX_HOURS, initial=30)
+    unit = forms.ChoiceField(
+        label=gettext_lazy("Unit"), choices=[("24", gettext_lazy("days")), ("1", gettext_lazy("hours"))], initial="24"
+    )
+    events = forms.MultipleChoiceField(
+        label=gettext_lazy("Which records are removed"), widget=forms.CheckboxSelectMultiple, choices=[]
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        events = self.fields["events"]
+        if isinstance(events, forms.MultipleChoiceField):
+            events.choices = [(event, _event_label(event)) for event in (*EVENT_TYPES, OTHER)]
+            events.initial = [*OF_ARTIFACTS, OTHER]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("number") and data.get("unit") and data["number"] * int(data["unit"]) > MAX_HOURS:
+            self.add_error("number", _("At most {days} days.").format(days=MAX_HOURS // 24))
+        return data
+
+
+def _event_label(event: str) -> str:
+    if event == OTHER:
+        return _("Everything but artifacts")
+    operation, _underscore, kind = event.partition("_")
+    return f"{_TYPES[kind]}: {_OPERATIONS[operation]}"
+
+
+class RotationRuns(cleanup.SystemRuns):
+    """Each with how many records it removed, or would."""
+
+    def results(self, attrs: Mapping[str, Any]) -> str:
+        if "purged" not in attrs:
+            return ""
+        return ngettext("{count} record", "{count} records", attrs["purged"]).format(count=attrs["purged"])
+
+
+class LogRotation(cleanup.SystemJob):
+    """The second tab of the clean-up."""
+
+    vendor_type = PURGE_AUDIT_LOG
+    view, below = "purge_runs", "clean-up/log-rotation/"
+    run_title = gettext_lazy("Remove old records now")
+    run_label = gettext_lazy("Purge now")
+    run_intro = gettext_lazy("Records of the audit log that are older are removed for good.")
+    form, runs = RotationForm, RotationRuns
+
+    def parameters(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "audit_retention_hour": data["number"] * int(data["unit"]),
+            "include_event_types": ",".join(data["events"]),
+        }
+
+    def entered(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        hours = parameters.get("audit_retention_hour") or 24
+        unit = 24 if hours % 24 == 0 else 1
+        events = str(parameters.get("include_event_types", "")).split(",")
+        return {"number": hours // unit, "unit": str(unit), "events": events}
+
+    def facts(self, parameters: Mapping[str, Any]) -> list[tuple[_StrOrPromise, str]]:
+        shown = self.entered(parameters)
+        days = shown["unit"] == "24"
+        kept = (
+            ngettext("{count} day", "{count} days", shown["number"])
+            if days
+            else ngettext("{count} hour", "{count} hours", shown["number"])
+        )
+        known = {*EVENT_TYPES, OTHER}
+        labels = [_event_label(event) if event in known else event for event in shown["events"]]
+        return [(_("Records kept for"), kept.format(count=shown["number"])), (_("Removed"), ", ".join(labels))]
+
+
 @admin.register(AuditLog)
 class AuditLogAdmin(PortalAdmin[AuditLog]):
     """The Logs page and the Logs tab; nobody changes the past."""
@@ -87,6 +167,7 @@ class AuditLogAdmin(PortalAdmin[AuditLog]):
     def get_urls(self) -> list[URLPattern]:
         site = self.admin_site
         return [
+            *LogRotation(site).urls(),
             path("logs/", site.member_view(self.logs), name="logs"),
             path("projects/<str:project>/logs/", in_project(site, self.project_logs, "log:list"), name="project_logs"),
         ]

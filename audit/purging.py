@@ -12,8 +12,9 @@ from django.utils import timezone
 from audit.events import EVENT_TYPES
 from audit.models import AuditLog
 
+MAX_HOURS = 240_000
 OTHER = "other"  # every event but those of artifacts
-_OF_ARTIFACTS = ("create_artifact", "delete_artifact", "pull_artifact")
+OF_ARTIFACTS = ("create_artifact", "delete_artifact", "pull_artifact")
 _BATCH = 1000
 
 
@@ -24,7 +25,7 @@ def purge(*, hours: int, events: Sequence[str], dry_run: bool, check_stop: Calla
     """
     wanted = {event for event in events if event in EVENT_TYPES}
     if OTHER in events:
-        wanted |= set(EVENT_TYPES) - set(_OF_ARTIFACTS)
+        wanted |= set(EVENT_TYPES) - set(OF_ARTIFACTS)
     if hours <= 0 or not wanted:
         return 0
     condition = Q()

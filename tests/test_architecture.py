@@ -270,7 +270,6 @@ WITHOUT_A_PAGE: dict[str, str] = {
     "registry.RetentionPolicy": "administered by the REST API",
     "registry.ArtifactChild": "on the page of its index",
     "registry.ArtifactReference": "a link between tables",
-    "registry.Blob": "bytes have no page",
     "registry.BlobLink": "a link between tables",
     "registry.BlobUpload": "gone in minutes, and its sender's affair",
     "jobs.Task": "on the page of its execution",

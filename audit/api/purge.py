@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from audit.purging import MAX_HOURS
 from harborsite.errors import BadRequest
 from harborsite.jobs.kinds import PURGE_AUDIT_LOG
 from projects.api import jobs
-
-MAX_HOURS = 240_000
 
 
 class Purge(jobs.JobBase):

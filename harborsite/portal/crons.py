@@ -19,6 +19,14 @@ PERIODS = (
 )
 
 
+NEVER = "None"
+
+
+def schedule_field() -> forms.ChoiceField:
+    """Which preset, `Custom`, or never."""
+    return forms.ChoiceField(label=_("Schedule"), choices=[(NEVER, _("Not scheduled")), *PERIODS], initial=NEVER)
+
+
 def period_field() -> forms.ChoiceField:
     """Which preset, or `Custom`."""
     return forms.ChoiceField(label=_("How often"), choices=PERIODS, initial="Daily", required=False)

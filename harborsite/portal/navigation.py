@@ -51,6 +51,7 @@ ADMINISTRATION = (
     ("replications", _("Replications")),
     ("labels", _("Labels")),
     ("quotas", _("Project quotas")),
+    ("garbage_runs", _("Clean up")),
     ("job_queues", _("Job service")),
     ("events", _("Event log")),
     ("settings", _("System settings")),

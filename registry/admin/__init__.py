@@ -1,6 +1,7 @@
-"""The pages of repositories and of the artifacts in them."""
+"""The pages of repositories, of the artifacts in them, and of what nothing needs any more."""
 
 from registry.admin.artifacts import ArtifactAdmin
+from registry.admin.garbage import BlobAdmin
 from registry.admin.repositories import RepositoryAdmin
 
-__all__ = ["ArtifactAdmin", "RepositoryAdmin"]
+__all__ = ["ArtifactAdmin", "BlobAdmin", "RepositoryAdmin"]

@@ -111,17 +111,20 @@ _BUILD = {
 }
 
 
-def make_execution(status: Status = Status.SUCCESS) -> Execution:
-    """One run of the clean-up with its task and log."""
+def make_execution(
+    status: Status = Status.SUCCESS, *, kind: str = SYSTEM_ARTIFACT_CLEANUP, **overrides: Any
+) -> Execution:
+    """One run with its task and log; of the clean-up of uploads, unless another kind is named."""
     now = timezone.now()
     end = now if status in FINAL else None
     run = Execution.objects.create(
-        vendor_type=SYSTEM_ARTIFACT_CLEANUP,
+        vendor_type=kind,
         trigger=Trigger.SCHEDULE,
         status=status,
         launched=True,
         start_time=now,
         end_time=end,
+        **overrides,
     )
     task = Task.objects.create(
         execution=run, vendor_type=run.vendor_type, status=status, start_time=now, end_time=end, done=3, total=3
@@ -214,6 +217,23 @@ def make_replication() -> None:
         )  # fmt: skip
 
 
+def make_garbage(*projects: Project) -> None:
+    """What a run of garbage collection would free, and what two runs have freed."""
+    past = timezone.now() - timedelta(days=2)
+    for number, project in enumerate(projects):
+        blob = Blob.objects.create(digest=str(Digest.of(b"garbage %d" % number)), size=(80 + 7 * number) * _MIB)
+        both = Blob.objects.get_or_create(digest=str(Digest.of(b"of both")), defaults={"size": 31 * _MIB})[0]
+        for held in (blob, both):
+            BlobLink.objects.create(project=project, repository_name=f"{project.name}/old", blob=held)
+    Blob.objects.update(update_time=past)
+    BlobLink.objects.update(update_time=past)
+    for dry_run in (True, False):
+        how = {"delete_untagged": True, "delete_tag": False, "workers": 3, "dry_run": dry_run}
+        run = make_execution(kind=GARBAGE_COLLECTION, extra_attrs=how)
+        results = {"purged_manifests": 12, "purged_blobs": 57, "freed_space": 1_843 * _MIB}
+        run.tasks.update(extra_attrs={**how, **results})
+
+
 def make_registry() -> User:
     """Everything; returns the administrator."""
     admin = make_user("admin", pk=ADMIN_ID, sysadmin_flag=True, realname="Administrator")
@@ -232,6 +252,7 @@ def make_registry() -> User:
     make_index(make_repository(library, "alpine", pull_count=93_120), "3.22", "3", "latest")
     _fill_shop(shop, people)
     make_execution()
+    make_garbage(shop, library)
     make_jobs()
     make_replication()
     make_webhooks(shop)
