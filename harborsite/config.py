@@ -29,6 +29,7 @@ class ConfigError(Exception):
 
 
 _PORT = to.integer(1, 65535)
+_REDIS_PATIENCE = {"socket_connect_timeout": 2, "socket_timeout": 5}  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,14 @@ class Config:
     @property
     def port(self) -> int:
         return self.https_port if self.is_https else self.http_port
+
+    @property
+    def redis_address(self) -> str:
+        """redis_url with patience, unless it says itself how much: a Redis that is silent must not hold up a push."""
+        joint = "&" if "?" in self.redis_url else "?"
+        given = self.redis_url.partition("?")[2]
+        missing = [f"{name}={value}" for name, value in _REDIS_PATIENCE.items() if f"{name}=" not in given]
+        return self.redis_url + (joint + "&".join(missing) if missing else "")
 
     @property
     def ports(self) -> Mapping[str, int]:

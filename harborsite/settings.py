@@ -167,17 +167,17 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [],
 }
 
-# `retry` must stay above `timeout`, else a task that still runs is started a second time.
+# An entry is removed before it is run, so `retry` never comes; django-q2 wants it above `timeout`.
 Q_CLUSTER = {
     "name": "harborsite",
     "workers": CONFIG.max_job_workers,
     "timeout": 24 * 3600,
     "retry": 25 * 3600,
     "max_attempts": 3,
-    "poll": 1,
+    "poll": max(1, CONFIG.max_job_workers // 8),  # seconds between an idle worker's looks at the database
     "save_limit": 100,
     "catch_up": False,
-    **({"redis": CONFIG.redis_url} if CONFIG.redis_url else {"orm": "default"}),
+    **({"redis": CONFIG.redis_address} if CONFIG.redis_url else {"orm": "default"}),
 }
 
 LOGGING = logs.configuration(log_format=CONFIG.log_format, collector=CONFIG.log_socket)

@@ -203,6 +203,42 @@ def _daemon(name: str) -> str:
     return shutil.which(name) or f"/usr/sbin/{name}"
 
 
+# --- Redis ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def redis() -> Iterator["Redis"]:
+    """A Redis that keeps nothing on disk, and that the test may kill and start again."""
+    with workspace("redis") as directory:
+        server = Redis(directory)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.process.kill()
+
+
+class Redis:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.url = f"redis://{LOOPBACK}:{self.port}/0"
+
+    def start(self) -> None:
+        options = [f"--port {self.port}", f"--bind {LOOPBACK}", "--save ''", "--appendonly no"]
+        argv = ["redis-server", *(word for option in options for word in option.replace("''", "").split(" "))]
+        self.process = ServerProcess("redis-server", argv, directory=self.directory)
+        self.process.wait_until(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection((LOOPBACK, self.port), timeout=5) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
 # --- Docker -----------------------------------------------------------------------------------------------
 
 

@@ -100,6 +100,7 @@ def retry(*, task: Task) -> None:
             status=Status.PENDING,
             status_message="",
             failures=0,
+            losses=0,
             not_before=None,
             stop_requested=False,
             end_time=None,

@@ -23,18 +23,11 @@ def worker_name() -> str:
 
 
 def connect() -> None:
-    """Begin the heartbeat in every worker process that django-q2 spawns."""
+    """Begin the heartbeat in every process that runs django-q2's worker."""
     post_spawn.connect(_begin, dispatch_uid="harborsite.jobs.heartbeat")
 
 
 def _begin(**kwargs: Any) -> None:
-    """This worker may take the place of one that was killed: what that one was doing is put back at once."""
-    from harborsite.jobs import sweep
-
-    try:
-        sweep.recover_from_the_dead(timezone.now())
-    except Error:
-        logger.warning("nothing taken up", exc_info=True)
     threading.Thread(target=_beat_for_ever, name="heartbeat", daemon=True).start()
 
 

@@ -75,6 +75,7 @@ class Task(models.Model):
     extra_attrs = models.JSONField(_("parameters"), default=dict, blank=True)
     run_count = models.PositiveIntegerField(_("runs"), default=0)
     failures = models.PositiveIntegerField(_("failures"), default=0)
+    losses = models.PositiveIntegerField(default=0)  # how many workers died while they ran it
     not_before = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(_("worker"), max_length=128, blank=True)

@@ -7,6 +7,8 @@ import random
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import connection, transaction
@@ -19,14 +21,27 @@ from harborsite.jobs.models import Execution, PausedQueue, Status, Task, TaskLog
 
 logger = logging.getLogger("harborsite.jobs")
 
-LEASE_SECONDS = 60
-RENEW_SECONDS = 10
+LEASE_SECONDS = 30  # a worker that dies alone is missed at once; this is for when its guard dies, too
+RENEW_SECONDS = 5
 FLUSH_SECONDS = 1.0
 LOG_LIMIT = 10 * 1024 * 1024  # characters of one task's log
 
 
+_leaving = False
+
+
+def leave(*_signal: object) -> None:
+    """The server stops: jobs that look end soon, and their tasks are put back. Fit for a signal handler."""
+    global _leaving
+    _leaving = True
+
+
+def is_leaving() -> bool:
+    return _leaving
+
+
 class StopJob(Exception):
-    """Raised inside a job that was asked to stop, or whose task another worker has taken over."""
+    """Raised inside a job that was asked to stop, whose task another worker has taken over, or whose worker leaves."""
 
 
 class PermanentError(Exception):
@@ -57,8 +72,13 @@ class Job:
 
     def check_stop(self) -> None:
         """Raise StopJob if the task is to end; call it between steps that must not be torn."""
-        if self._ending.is_set():
+        if self.was_ended or _leaving:
             raise StopJob
+
+    @property
+    def was_ended(self) -> bool:
+        """Whether somebody asked for the task's end."""
+        return self._ending.is_set()
 
     def remember(self, **attrs: object) -> None:
         """Keep results or a cursor in the task's parameters, for a resumed run and for those who look."""
@@ -102,13 +122,35 @@ def launch(execution_id: int) -> None:
     if execution is None:
         return
     try:
-        parameters = KINDS[execution.vendor_type].launch_function()(execution)
+        with _kept_fresh(execution_id):
+            parameters = KINDS[execution.vendor_type].launch_function()(execution)
     except Exception as error:
         logger.exception("launch failed", extra={"execution": execution_id})
         Execution.objects.filter(pk=execution_id).update(launched=True)
         engine.close_if_running(execution_id, Status.ERROR, str(error))
         return
     engine.finish_launch(execution=execution, parameters=parameters, message=execution.status_message)
+
+
+@contextmanager
+def _kept_fresh(execution_id: int) -> Iterator[None]:
+    """While its tasks are being found out nobody else needs to begin that anew."""
+    finished = threading.Event()
+
+    def renew() -> None:
+        try:
+            while not finished.wait(RENEW_SECONDS):
+                Execution.objects.filter(pk=execution_id).update(update_time=timezone.now())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
 
 
 def run(task_id: int) -> None:
@@ -163,6 +205,9 @@ def _outcome(job: Job) -> tuple[Status, str, bool]:
     try:
         KINDS[job.task.vendor_type].run_function()(job)
     except StopJob:
+        if _leaving and not job.was_ended:
+            job.log("the server stops, to be gone on with later")
+            return Status.PENDING, "", True
         job.log("stopped")
         return Status.STOPPED, "", False
     except PermanentError as error:
@@ -181,13 +226,13 @@ def _settle(job: Job, status: Status, message: str, *, retriable: bool) -> None:
     task, kind, now = job.task, KINDS[job.task.vendor_type], timezone.now()
     failures = task.failures + (status == Status.ERROR)
     again = retriable and failures < kind.max_attempts
-    delay = timedelta(seconds=back_off(failures)) if again else timedelta()
+    delay = timedelta(seconds=back_off(failures)) if again and status == Status.ERROR else None
     with transaction.atomic():
         kept = Task.objects.filter(pk=task.pk, run_count=task.run_count, status=Status.RUNNING).update(
             status=Status.PENDING if again else status,
             status_message=message[:1024],
             failures=failures,
-            not_before=now + delay if again else None,
+            not_before=now + delay if delay else None,
             lease_until=None,
             stop_requested=False,
             end_time=None if again else now,

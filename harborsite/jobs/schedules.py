@@ -9,15 +9,12 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from django_q.models import Schedule as QueueSchedule
 
 from harborsite.jobs import cron, engine
 from harborsite.jobs.kinds import SCHEDULER, SYSTEM_SCHEDULES
 from harborsite.jobs.models import PausedQueue, Schedule, Trigger
 
 logger = logging.getLogger("harborsite.jobs")
-
-TICK = "harborsite.jobs.sweep.tick"
 
 
 def put(
@@ -67,11 +64,7 @@ def fire_due(moment: datetime) -> None:
 
 
 def ensure_system_schedules(**kwargs: Any) -> None:
-    """After each migration: our own schedules, and django-q2's minute tick that drives them all."""
-    QueueSchedule.objects.update_or_create(
-        name="harborsite tick",
-        defaults={"func": TICK, "schedule_type": QueueSchedule.MINUTES, "minutes": 1, "repeats": -1},
-    )
+    """After each migration: our own schedules."""
     for vendor_type, expression in SYSTEM_SCHEDULES.items():
         if not Schedule.objects.filter(vendor_type=vendor_type, vendor_id=0, cron=expression).exists():
             put(vendor_type=vendor_type, expression=expression)

@@ -1,4 +1,4 @@
-"""The minute tick, which fires schedules and picks up what a crash left lying, and the daily trim of old runs."""
+"""The tick, which fires schedules and picks up what a crash left lying, and the daily trim of old runs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import socket
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Count, QuerySet
 from django.utils import timezone
-from django_q.brokers import get_broker
 
 from harborsite.jobs import engine, queue, schedules, signals
 from harborsite.jobs.heartbeat import BEAT_SECONDS
 from harborsite.jobs.kinds import KINDS
 from harborsite.jobs.models import FINAL, Execution, PausedQueue, Status, Task, Worker
-from harborsite.jobs.runner import Job
+from harborsite.jobs.runner import LEASE_SECONDS, Job
 
 logger = logging.getLogger("harborsite.jobs")
 
@@ -24,7 +24,7 @@ BATCH = 200
 
 
 def tick() -> None:
-    """Once a minute, in any worker; two at the same time do no harm."""
+    """Every few seconds; two at the same time, on two machines, do no harm. Raises one of `queue.FAULTS`."""
     now = timezone.now()
     schedules.fire_due(now)
     recover_lost_tasks(now)
@@ -38,6 +38,12 @@ def start_over() -> None:
     recover_from_the_dead(now)
     _push_waiting(now)
     _push_unlaunched(now)
+
+
+def bury(pid: int) -> None:
+    """A worker of this host has ended: what it was doing is put back, and it is off the list."""
+    recover_from_the_dead(timezone.now())
+    Worker.objects.filter(host=socket.gethostname(), pid=pid).delete()
 
 
 def recover_lost_tasks(now: datetime) -> None:
@@ -65,7 +71,8 @@ def _is_running(pid: int) -> bool:
 
 
 def _put_back(task: Task, now: datetime) -> None:
-    hopeless = task.run_count >= LOST_RUNS
+    losses = task.losses + 1
+    hopeless = losses >= LOST_RUNS
     with transaction.atomic():
         lost = Task.objects.filter(
             pk=task.pk, run_count=task.run_count, status=Status.RUNNING, lease_until=task.lease_until
@@ -73,6 +80,7 @@ def _put_back(task: Task, now: datetime) -> None:
         if not lost.update(
             status=Status.ERROR if hopeless else Status.PENDING,
             status_message="its worker died" if hopeless else "",
+            losses=losses,
             lease_until=None,
             end_time=now if hopeless else None,
             update_time=now,
@@ -87,20 +95,29 @@ def _put_back(task: Task, now: datetime) -> None:
 
 
 def push_again(now: datetime) -> None:
-    """Queue what waits, when the queue has run dry: an entry may have been lost, a retry may have come due."""
-    if not get_broker().queue_size():
+    """Queue what waits without an entry: that may have been lost, or a retry may have come due."""
+    if _waiting(now).count() > queue.size():
         _push_waiting(now)
-        _push_unlaunched(now - timedelta(minutes=1))
+    _push_unlaunched(now - timedelta(seconds=LEASE_SECONDS))
+
+
+def _waiting(now: datetime) -> QuerySet[Task]:
+    """What may be run now, but for kinds with room for few that have no room: who ends there wakes the next."""
+    paused = PausedQueue.objects.values("vendor_type")
+    waiting = Task.objects.filter(status=Status.PENDING).exclude(vendor_type__in=paused).exclude(not_before__gt=now)
+    limits = {name: kind.concurrency for name, kind in KINDS.items() if kind.concurrency}
+    running = Task.objects.filter(status=Status.RUNNING, vendor_type__in=limits).order_by().values_list("vendor_type")
+    full = [name for name, count in running.annotate(Count("pk")) if count >= limits[name]]
+    return waiting.exclude(vendor_type__in=full)
 
 
 def _push_waiting(now: datetime) -> None:
-    paused = PausedQueue.objects.values("vendor_type")
-    waiting = Task.objects.filter(status=Status.PENDING).exclude(vendor_type__in=paused).exclude(not_before__gt=now)
-    for task_id in waiting.order_by("pk").values_list("pk", flat=True)[:BATCH]:
+    for task_id in _waiting(now).order_by("pk").values_list("pk", flat=True)[:BATCH]:
         queue.push(queue.RUN, task_id)
 
 
 def _push_unlaunched(since: datetime) -> None:
+    """Nobody has said for a while that it is finding out the tasks of these."""
     unlaunched = Execution.objects.filter(launched=False, status=Status.RUNNING, update_time__lt=since)
     for execution_id in unlaunched.values_list("pk", flat=True)[:BATCH]:
         queue.push(queue.LAUNCH, execution_id)

@@ -43,6 +43,8 @@ class Child:
 
     name: str
     main: Callable[[], None]
+    on_end: Callable[[int], None] = lambda pid: None  # told the process that has ended
+    longest_pause: float = MAX_PAUSE
     pid: int = 0
     started: float = 0.0
     pause: float = 0.0  # before the next start
@@ -76,15 +78,16 @@ class Child:
     def ended(self, status: int) -> None:
         """Plan the restart: at once, or later and later where the child dies young."""
         now = time.monotonic()
-        self.pid = 0
+        pid, self.pid = self.pid, 0
         if now - self.started > LONG_ENOUGH:
             self.is_vital = False  # it can start, so it will again
         elif self.is_vital and status:
             raise ChildFailedError(os.waitstatus_to_exitcode(status))
-        self.pause = 0.0 if now - self.started > LONG_ENOUGH else min(MAX_PAUSE, self.pause * 2 or 1.0)
+        self.pause = 0.0 if now - self.started > LONG_ENOUGH else min(self.longest_pause, self.pause * 2 or 1.0)
         self.due = now + self.pause
         code = os.waitstatus_to_exitcode(status)
         logger.error("process ended", extra={"role": self.name, "code": code, "restart_in": self.pause})
+        self.on_end(pid)
 
 
 class Supervisor:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, NotRequired, TypedDict
 
 from django.contrib import admin
-from django.db import Error, connection
+from django.db import connection
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -23,6 +23,7 @@ from harborsite.api.answers import Answer, Content, Text, Time
 from harborsite.api.negotiation import JsonOrText
 from harborsite.api.wire import stamp
 from harborsite.errors import NotFound
+from harborsite.jobs import queue
 from harborsite.jobs.models import Worker
 from projects import params
 from projects.api.base import ANYONE, ApiView
@@ -97,7 +98,7 @@ class HealthView(ApiView):
             "database": _check_database,
             "jobservice": _check_jobs,
             "portal": _nothing,
-            "redis": _nothing,
+            "redis": queue.check,
             "registry": _check_storage,
             "registryctl": _nothing,
         }
@@ -160,7 +161,7 @@ class VolumesView(ApiView):
 def _component(name: str, check: Callable[[], None]) -> Component:
     try:
         check()
-    except (Error, OSError) as error:
+    except queue.FAULTS as error:
         return {"name": name, "status": "unhealthy", "error": type(error).__name__}
     return {"name": name, "status": "healthy"}
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import models, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from harborsite.db.prepared import Row, prepared
 from harborsite.jobs import engine
 from harborsite.jobs.kinds import SLACK, WEBHOOK
 from harborsite.jobs.models import Trigger
@@ -39,7 +41,9 @@ _read_at = float("-inf")
 
 
 def is_wanted(event: Event, project_id: int) -> bool:
-    """Whether anybody wants to know; costs nothing for pulls that nobody asked about. Up to 5 seconds old."""
+    """Whether anybody wants to know. For pulls, of which there are many, it is up to 5 s old and costs nothing."""
+    if event != Event.PULL_ARTIFACT:
+        return any(event in wanted for (wanted,) in _event_types(project_id))
     global _wanted, _read_at
     if time.monotonic() - _read_at > _FRESH_SECONDS:
         found: dict[str, set[int]] = {}
@@ -49,6 +53,11 @@ def is_wanted(event: Event, project_id: int) -> bool:
         _wanted = {name: frozenset(projects) for name, projects in found.items()}
         _read_at = time.monotonic()
     return project_id in _wanted.get(event, ())
+
+
+@prepared
+def _event_types(project: int) -> QuerySet[WebhookPolicy, Row]:
+    return WebhookPolicy.objects.order_by().filter(project=project, enabled=True).values_list("event_types")
 
 
 def forget() -> None:

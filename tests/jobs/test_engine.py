@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
+from django_q.signing import SignedPackage
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from harborsite.errors import BadRequest, PreconditionFailed
-from harborsite.jobs import cron, engine, runner, schedules, sweep
+from harborsite.jobs import cron, engine, queue, runner, schedules, sweep
 from harborsite.jobs.kinds import KINDS, SYSTEM_SCHEDULES, Kind
-from harborsite.jobs.models import Execution, Schedule, Status, Task, TaskLog, Trigger
+from harborsite.jobs.models import Execution, Schedule, Status, Task, TaskLog, Trigger, Worker
 from harborsite.jobs.runner import Job, PermanentError
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -194,7 +196,7 @@ def test_what_a_dead_process_of_this_host_was_doing_is_taken_up_at_once() -> Non
 def test_a_task_that_kills_its_workers_is_given_up() -> None:
     _, task = started()
     long_ago = timezone.now() - timedelta(hours=1)
-    Task.objects.update(status=Status.RUNNING, lease_until=long_ago, run_count=sweep.LOST_RUNS)
+    Task.objects.update(status=Status.RUNNING, lease_until=long_ago, run_count=9, losses=sweep.LOST_RUNS - 1)
     sweep.tick()
     task.refresh_from_db()
     assert (task.status, task.status_message) == (Status.ERROR, "its worker died")
@@ -207,6 +209,84 @@ def test_a_lost_queue_entry_is_pushed_again() -> None:
     assert OrmQ.objects.count() == 1
     sweep.tick()
     assert OrmQ.objects.count() == 1, "not while the queue still holds something"
+
+
+def test_an_entry_is_pushed_again_although_others_wait() -> None:
+    for _ in range(3):
+        started()
+    OrmQ.objects.filter(pk=OrmQ.objects.order_by("pk")[0].pk).delete()
+    sweep.tick()
+    queued = [SignedPackage.loads(entry.payload)["args"][0] for entry in OrmQ.objects.all()]
+    assert set(queued) == set(Task.objects.values_list("pk", flat=True))
+
+
+def test_what_has_no_room_is_not_pushed_again() -> None:
+    _, first = started("TEST_ALONE")
+    started("TEST_ALONE")
+    OrmQ.objects.all().delete()
+    until = timezone.now() + timedelta(minutes=1)
+    Task.objects.filter(pk=first.pk).update(status=Status.RUNNING, lease_until=until)
+    sweep.tick()
+    assert not OrmQ.objects.exists()
+
+
+def test_a_job_that_looks_is_put_back_when_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop_the_server(job: Job) -> None:
+        runner.leave()
+        job.remember(cursor=7)
+        job.check_stop()
+
+    monkeypatch.setattr(runner, "_leaving", False)
+    behaviour.append(stop_the_server)
+    execution, task = started()
+    runner.run(task.pk)
+    task.refresh_from_db()
+    execution.refresh_from_db()
+    assert (task.status, task.failures, task.losses, task.not_before) == (Status.PENDING, 0, 0, None)
+    assert (execution.status, execution.end_time, task.extra_attrs) == (Status.RUNNING, None, {"cursor": 7})
+
+
+def test_a_queue_that_is_down_fails_nothing_and_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        tried.append(args)
+        raise RedisConnectionError("refused")
+
+    monkeypatch.setattr(queue, "_away_until", float("-inf"))
+    with monkeypatch.context() as down:
+        down.setattr(queue, "async_task", refuse)
+        started()
+        started()
+    assert len(tried) == 1
+    assert Task.objects.filter(status=Status.PENDING).count() == 2
+    monkeypatch.setattr(queue, "_away_until", float("-inf"))
+    sweep.tick()
+    assert OrmQ.objects.count() == 2
+
+
+def test_a_worker_that_has_ended_is_off_the_list() -> None:
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    now, host = timezone.now(), socket.gethostname()
+    Worker.objects.create(name=f"{host}:{gone.pid}", host=host, pid=gone.pid, start_time=now, heartbeat=now)
+    _, task = started()
+    Task.objects.update(status=Status.RUNNING, lease_until=now + timedelta(minutes=1), worker=f"{host}:{gone.pid}")
+    sweep.bury(gone.pid)
+    task.refresh_from_db()
+    assert (task.status, task.losses) == (Status.PENDING, 1)
+    assert not Worker.objects.exists()
+
+
+def test_while_tasks_are_found_out_nobody_begins_anew() -> None:
+    execution = engine.start(vendor_type="TEST_FAN", extra_attrs={"parts": 1})
+    OrmQ.objects.all().delete()
+    sweep.tick()
+    assert not OrmQ.objects.exists(), "it has only just been started"
+    Execution.objects.update(update_time=timezone.now() - timedelta(seconds=runner.LEASE_SECONDS + 1))
+    sweep.tick()
+    assert OrmQ.objects.count() == 1
+    assert execution.pk
 
 
 def test_a_kind_with_room_for_one_runs_one_at_a_time() -> None:
