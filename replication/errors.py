@@ -43,6 +43,12 @@ class PolicyDisabled(PreconditionFailed):
     default_message = gettext_noop("the replication policy is disabled")
 
 
+class ProxyCacheTarget(PreconditionFailed):
+    """A project that only caches another registry; a copy to it is left out, which is no failure."""
+
+    default_message = gettext_noop("the target is a proxy cache")
+
+
 class RemoteError(OutboundError):
     """The other registry answered, but not as it should have; `answered` is its HTTP status."""
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from django.utils.translation import gettext as _
+
 from harborsite.errors import AppError
 from harborsite.jobs.runner import StopJob
-from harborsite.outbound import Reader, Unreachable
+from harborsite.outbound import Reader, TransferBroken, Unreachable
 from replication.adapters.base import Content
-from replication.errors import RemoteError
+from replication.errors import RemoteError, UnfitContent
 
 R = TypeVar("R")
 ATTEMPTS = 5  # of one step, as many as Harbor makes
@@ -61,13 +63,13 @@ class Flow:
         if self.halt.wait(seconds):
             raise StopJob
 
-    def metered(self, content: Content) -> Content:
-        """The same content, counted, slowed down and stopped where need be."""
+    def metered(self, content: Content, size: int) -> Content:
+        """The same content, which has to be of `size` bytes; slowed down and stopped where need be."""
 
         @contextmanager
         def opened(start: int) -> Iterator[Reader]:
             with content(start) as stream:
-                yield Metered(stream, self)
+                yield Metered(stream, self, size - start)
 
         return opened
 
@@ -90,16 +92,27 @@ class Flow:
 
 
 class Metered:
-    """A stream whose bytes are paid for. It reads in steps short enough for the slowest limit to look even."""
+    """A stream of `left` bytes that are paid for, read in steps short enough for the slowest limit to look even.
+
+    More bytes than that are unfit at once. Fewer may be a connection that broke, and are worth another try.
+    """
 
     _STEP = 256 * 1024
 
-    def __init__(self, stream: Reader, flow: Flow) -> None:
+    def __init__(self, stream: Reader, flow: Flow, left: int) -> None:
         self._stream = stream
         self._flow = flow
+        self._left = left
 
     def read(self, size: int = -1, /) -> bytes:
+        if not size:
+            return b""
         piece = self._stream.read(self._STEP if size < 0 else min(size, self._STEP)) or b""
+        self._left -= len(piece)
+        if self._left < 0:
+            raise UnfitContent(_("the source sends more bytes of a blob than its manifest says"))
+        if not piece and self._left:
+            raise TransferBroken(_("the source ended a blob {count} bytes too early").format(count=self._left))
         self._flow.pay(len(piece))
         return piece
 

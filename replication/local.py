@@ -22,6 +22,7 @@ from registry.oci.manifest import Descriptor
 from registry.services import blobs, deletes, manifests, tags, uploads
 from registry.storage import store
 from replication.adapters.base import RESUMABLE_BYTES, Closing, Content, Listing, RawManifest
+from replication.errors import UnfitContent
 from replication.filters import Candidate, Filters
 from replication.namespaces import AT_LEAST_TWO
 
@@ -166,8 +167,13 @@ class Local(Closing):
             remembered[key] = str(upload.pk)
         start = uploads.received(upload=upload)
         if start < blob.size:
-            with content(start) as stream:
-                uploads.append(upload=upload, stream=cast(BinaryIO, stream), start=start)
+            try:
+                with content(start) as stream:
+                    uploads.append(upload=upload, stream=cast(BinaryIO, stream), start=start)
+            except UnfitContent:
+                del remembered[key]
+                uploads.cancel(upload=upload)
+                raise
             upload.refresh_from_db()
         remembered.pop(key, None)
         uploads.finish(upload=upload, digest=blob.digest, stream=None, start=None, project=project)

@@ -195,7 +195,7 @@ class Transfer:
         def step() -> int:
             if not self._empty and self.target.has_blob(self.dst, blob.digest):
                 return 0
-            content = self.flow.metered(self.source.blob(self.src, blob.digest))
+            content = self.flow.metered(self.source.blob(self.src, blob.digest), blob.size)
             return self.target.push_blob(self.dst, blob, content, self.uploads)
 
         self.flow.patiently(step)

@@ -6,9 +6,12 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +265,36 @@ def test_a_server_that_does_not_answer_is_given_up(server: Server) -> None:
     with Client(timeout=0.2) as client, pytest.raises(Unreachable, match="in time"):
         client.request("GET", f"{server.url}/slow")
     ready.set()
+
+
+def drops(request: BaseHTTPRequestHandler, pieces: Iterator[bytes]) -> None:
+    """An answer that comes a byte at a time, for as long as somebody listens."""
+    with suppress(OSError):
+        for piece in pieces:
+            request.wfile.write(piece)
+            time.sleep(0.05)
+    request.close_connection = True
+
+
+def test_an_answer_that_comes_drop_by_drop_is_given_up(server: Server) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+    server.pages["/head"] = lambda request: drops(request, (b"%c" % byte for byte in head * 100))
+    server.pages["/body"] = lambda request: drops(request, chain([head], repeat(b"x", 1000)))
+    with Client(timeout=0.3) as client:
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match="in time"):
+            client.request("GET", f"{server.url}/head")
+        with client.request("GET", f"{server.url}/body") as answer, pytest.raises(TransferBroken, match="too slow"):
+            answer.content()
+        assert time.monotonic() - began < 20
+
+
+def test_a_slow_reader_is_no_slow_server(server: Server) -> None:
+    server.pages["/"] = page(b"x" * 100_000)
+    with Client(timeout=0.2) as client, client.request("GET", f"{server.url}/") as answer:
+        assert answer.read(10) == b"x" * 10
+        time.sleep(0.5)
+        assert len(answer.content()) == 99_990
 
 
 def test_nobody_listens(server: Server) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import io
 import select
 import socket
 import ssl
 import threading
+import time
 from collections import defaultdict
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -16,11 +19,56 @@ from harborsite.outbound.errors import CertificateRefused, OutboundError, Unreac
 from harborsite.outbound.trust import Origin
 
 CONNECT_SECONDS = 10.0
+LEAST_SPEED = 1024  # bytes a second that an answer must bring, once it was waited for as long as the time-out
 _KEPT = 16  # idle connections of one origin
+
+
+class _Watched(io.RawIOBase):
+    """What a server sends; drop by drop is no answer. Only the waiting for it counts, not how slowly it is read."""
+
+    def __init__(self, raw: io.RawIOBase, patience: float) -> None:
+        self._raw = raw
+        self._patience = patience
+        self._waited = 0.0
+        self._received = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        began = time.monotonic()
+        count = self._raw.readinto(buffer) or 0
+        self._waited += time.monotonic() - began
+        self._received += count
+        if count and self._received < (self._waited - self._patience) * LEAST_SPEED:
+            raise TimeoutError("too slow")
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _WatchedSocket:
+    """As much of a socket as an answer is read from."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        raw = self._sock.makefile("rb", buffering=0)
+        return io.BufferedReader(_Watched(raw, self._sock.gettimeout() or 0))
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(_WatchedSocket(sock), *arguments, **options)  # type: ignore[arg-type]  # no more is asked of it
 
 
 class Connection(http.client.HTTPConnection):
     """A connection to one of the addresses that were checked for its origin; `fresh` until it was kept once."""
+
+    response_class = _Answer
 
     def __init__(self, origin: Origin, *, context: ssl.SSLContext | None, timeout: float) -> None:
         super().__init__(origin.host, origin.port, timeout=timeout)

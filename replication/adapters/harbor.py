@@ -14,6 +14,7 @@ from harborsite.outbound import OutboundError
 from registry.oci.digest import Digest
 from replication.adapters.base import Listing
 from replication.adapters.distribution import Distribution, next_page
+from replication.errors import ProxyCacheTarget
 from replication.filters import Candidate, Filters
 
 _PAGE = 100
@@ -73,12 +74,23 @@ class Harbor(Distribution):
         project = repository.partition("/")[0]
         question = f"{self._base()}/projects?{urlencode({'project_name': project})}"
         with self.session.api("HEAD", question, accept=(200, 401, 403, 404)) as answer:
-            if answer.status != 404:
-                return
+            is_there = answer.status != 404
+        if is_there:
+            self._require_no_proxy_cache(project)
+            return
         wanted = {"project_name": project, "metadata": {"public": "true" if public else "false"}}
         self.session.api(
             "POST", f"{self._base()}/projects", json=json.dumps(wanted).encode(), accept=(201, 409)
         ).close()
+
+    def _require_no_proxy_cache(self, project: str) -> None:
+        question = urlencode({"q": f"name={project}", "with_detail": "false"})
+        with self.session.api("GET", f"{self._base()}/projects?{question}", accept=(200, 401, 403)) as answer:
+            found = answer.json() if answer.status == 200 else []
+        for row in found if isinstance(found, list) else []:
+            if isinstance(row, dict) and row.get("name") == project and row.get("registry_id"):
+                message = _("the project {name} of the target is a proxy cache, which takes no copies: left out")
+                raise ProxyCacheTarget(message.format(name=project))
 
     def mount_source(self, digest: Digest) -> str | None:
         """A Harborsite finds a source by itself if it is told none."""

@@ -10,6 +10,7 @@ from typing import Any
 from harborsite.errors import AppError
 from harborsite.jobs.runner import Job, PermanentError
 from registry.oci.digest import Digest
+from replication.errors import ProxyCacheTarget
 from replication.filters import Candidate, Filters
 from replication.flow import Flow, is_temporary
 from replication.services.planning import (
@@ -30,6 +31,8 @@ def perform(job: Job) -> None:
             _copy(job)
         else:
             _delete(job)
+    except ProxyCacheTarget as error:
+        job.log(error.message, "WARNING")
     except AppError as error:
         if is_temporary(error):
             raise

@@ -163,19 +163,40 @@ def test_a_scheduled_policy_has_a_schedule_while_it_is_enabled(boss: Client, reg
     assert not Schedule.objects.filter(vendor_type="REPLICATION").exists()
 
 
+def scheduled(cron: str) -> dict[str, Any]:
+    return {"trigger": {"type": "scheduled", "trigger_settings": {"cron": cron}}}
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "reason"),
     [
-        {"dest_namespace": "Not/Valid"},
-        {"dest_namespace_replace_count": 200},
-        {"trigger": {"type": "scheduled", "trigger_settings": {"cron": "0 * * * * *"}}},
-        {"trigger": {"type": "event_based"}, "single_active_replication": True},
-        {"filters": [{"type": "name", "value": "a/[b"}]},
-        {"filters": [{"type": "label", "value": "prod"}]},
+        ({"name": ""}, "empty name"),
+        ({"dest_registry": {}}, "either src_registry or dest_registry"),
+        ({"dest_namespace": "Not/Valid"}, "invalid destination namespace: Not/Valid"),
+        ({"dest_namespace_replace_count": 200}, "invalid flattening level: 200"),
+        (scheduled(""), "invalid cron string for scheduled trigger"),
+        (scheduled("@daily"), "invalid cron string for scheduled trigger: @daily"),
+        (scheduled("0 61 * * * *"), "invalid cron string for scheduled trigger: 0 61"),
+        (scheduled("5 0 * * * *"), "Seconds of time"),
+        (scheduled("0 * * * * *"), "not allowed for the Minutes"),
+        ({"trigger": {"type": "sometimes"}}, "invalid trigger type"),
+        ({"trigger": {"type": "event_based"}, "single_active_replication": True}, "exclude each other"),
+        ({"filters": [{"type": "name", "value": "a/[b"}]}, "the pattern a/[b cannot be read"),
+        ({"filters": [{"type": "tag", "value": "v{1,2"}]}, "the pattern v{1,2 cannot be read"),
+        ({"filters": [{"type": "name", "value": "{a,b}" * 100}]}, "too many alternatives"),
+        ({"filters": [{"type": "label", "value": "prod"}]}, "label filter value"),
+        ({"filters": [{"type": "colour", "value": "red"}]}, "invalid filter type"),
+        ({"filters": [{"type": "tag", "value": "v1", "decoration": "likes"}]}, "invalid filter decoration"),
+        ({"filters": [{"type": "resource", "value": "chart"}]}, "invalid resource filter: chart"),
     ],
 )
-def test_a_policy_that_cannot_be_is_refused(boss: Client, registry: Registry, changes: dict[str, Any]) -> None:
-    assert error_code(call(boss, "POST", "/replication/policies", rule(registry, **changes))) == "BAD_REQUEST"
+def test_a_policy_that_cannot_be_is_refused_with_the_reason(
+    boss: Client, registry: Registry, changes: dict[str, Any], reason: str
+) -> None:
+    answer = call(boss, "POST", "/replication/policies", rule(registry, **changes))
+    assert (answer.status_code, error_code(answer)) == (400, "BAD_REQUEST")
+    assert reason in answer.json()["errors"][0]["message"]
+    assert not ReplicationPolicy.objects.exists()
 
 
 def test_an_execution_with_its_tasks_and_log(boss: Client, admin: User, library: Project, distribution: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BytesIO
 from typing import Any
 
 import pytest
@@ -13,7 +11,7 @@ from harborsite.errors import PreconditionFailed
 from harborsite.jobs import runner
 from harborsite.jobs.models import Execution, Status
 from projects.models import Project, User
-from registry.models import Artifact, Repository, Tag
+from registry.models import Artifact, Tag
 from registry.oci.digest import Digest
 from registry.services import deletes, tags
 from replication.adapters.base import Options, connect
@@ -254,22 +252,3 @@ def test_one_task_is_retried_alone(admin: User, library: Project, registry: Regi
     ReplicationPolicy.objects.update(enabled=False)
     with pytest.raises(PolicyDisabled):
         executions.retry_task(task=second)
-
-
-def test_content_that_is_not_what_its_digest_says_is_refused(
-    admin: User, library: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    push_here(library, "library/hostile/app", ("v1",), images.image("hostile"))
-    run(policy(admin, registry, name="there", filters=by_name("library/hostile/*")))
-
-    @contextmanager
-    def other(start: int) -> Any:
-        yield BytesIO(b"something else")
-
-    monkeypatch.setattr(Distribution, "blob", lambda *_: other)
-    back = policy(
-        admin, registry, pull=True, name="back", dest_namespace="hostile", filters=by_name("library/hostile/*")
-    )
-    execution = run(back)
-    assert execution.status == Status.ERROR
-    assert not Repository.objects.filter(name__startswith="hostile/").exists()
