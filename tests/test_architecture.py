@@ -266,8 +266,6 @@ WITHOUT_A_PAGE: dict[str, str] = {
     "projects.SecondFactor": "each person's own, on a page of the account",
     "registry.Tag": "on the page of its artifact",
     "registry.ArtifactLabel": "on the page of its artifact",
-    "registry.ImmutableRule": "administered by the REST API",
-    "registry.RetentionPolicy": "administered by the REST API",
     "registry.ArtifactChild": "on the page of its index",
     "registry.ArtifactReference": "a link between tables",
     "registry.BlobLink": "a link between tables",

@@ -167,11 +167,9 @@ class SystemJob:
         if schedule is None:
             return [*shown, (_("Schedule"), _("Not scheduled"))]
         paused = dashboard.schedules_are_paused()
-        period = crons.initial(schedule.cron)["period"]
-        preset = "" if period == crons.CUSTOM else dict(crons.PERIODS)[period]
         return [
             *shown,
-            (_("Schedule"), format_html('{} <span class="mono">{}</span>', preset, schedule.cron)),
+            (_("Schedule"), crons.shown(schedule.cron)),
             (_("Next run"), _("All schedules are paused.") if paused else moment(schedule.next_time)),
             *self.facts(schedule.extra_attrs),
         ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from harborsite.jobs import cron
@@ -54,3 +55,10 @@ def initial(expression: str) -> dict[str, str]:
     """What the fields show for an expression."""
     preset = next((name for name, preset in cron.PRESETS.items() if preset == expression), CUSTOM)
     return {"period": preset, "cron": expression}
+
+
+def shown(expression: str) -> str:
+    """For people: the preset, where it is one, and the expression."""
+    period = initial(expression)["period"]
+    preset = "" if period == CUSTOM else dict(PERIODS)[period]
+    return format_html('{} <span class="mono">{}</span>', preset, expression)

@@ -40,6 +40,7 @@ TABS = (
     Tab("project_labels", _("Labels"), "label:create"),
     Tab("project_robots", _("Robot accounts"), "robot:list"),
     Tab("webhooks", _("Webhooks"), "notification-policy:list"),
+    Tab("policy", _("Policy"), "tag-retention:read"),
     Tab("project_logs", _("Logs"), "log:list"),
     Tab("project_configuration", _("Configuration"), "project:update"),
 )

@@ -332,6 +332,10 @@ class RunPages:
             path(f"{one}log/<int:task_id>/", self._view(self.log), name=f"{name}_log"),
         ]
 
+    def list_view(self) -> Callable[..., HttpResponseBase]:
+        """The list of executions, for one more address: that of the page which has them below itself."""
+        return self._view(self.executions)
+
     def _view(self, page: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
         """`page` for the executions that the address names; those of others are not there."""
 

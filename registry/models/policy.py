@@ -31,7 +31,8 @@ class ImmutableRule(models.Model):
         verbose_name_plural = _("tag immutability rules")
 
     def __str__(self) -> str:
-        return str(self.pk)
+        repositories, tags = self.scope_selectors["repository"][0], self.tag_selectors[0]
+        return f"{repositories['decoration']} {repositories['pattern']} · {tags['decoration']} {tags['pattern']}"
 
 
 class RetentionPolicy(models.Model):

@@ -105,6 +105,13 @@ def update_rule(
     return rule
 
 
+def set_disabled(*, rule: ImmutableRule, disabled: bool, actor: Principal) -> None:
+    """Switch the rule off or on; twice is once."""
+    with transaction.atomic():
+        if ImmutableRule.objects.filter(pk=rule.pk, disabled=not disabled).update(disabled=disabled):
+            _record(actor, Operation.UPDATE, rule)
+
+
 def delete_rule(*, rule: ImmutableRule, actor: Principal) -> None:
     with transaction.atomic():
         _record(actor, Operation.DELETE, rule)

@@ -82,7 +82,7 @@ def judge(policy: RetentionPolicy, repository: Repository, now: datetime) -> lis
     found = candidates(repository)
     kept: dict[int, list[int]] = {}
     for number, rule in _rules_for(policy, repository):
-        chosen = [candidate for candidate in found if _selects(rule["tag_selectors"][0], candidate.tags)]
+        chosen = [candidate for candidate in found if selects(rule["tag_selectors"][0], candidate.tags)]
         for candidate in _retained(rule, chosen, now):
             kept.setdefault(candidate.artifact_id, []).append(number)
     immutable = Rules(repository.project_id)
@@ -133,7 +133,7 @@ def _fits(selector: Mapping[str, str], name: str) -> bool:
     return not fits if selector["decoration"] in {"excludes", "repoExcludes"} else fits
 
 
-def _selects(selector: Mapping[str, str], tags: Sequence[str]) -> bool:
+def selects(selector: Mapping[str, str], tags: Sequence[str]) -> bool:
     """Whether any tag fits; what has no tag is chosen as the selector's extras say."""
     if tags:
         return any(_fits(selector, tag) for tag in tags)

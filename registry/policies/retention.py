@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from audit import services as audit
 from audit.events import Operation, ResourceType
-from harborsite.errors import BadRequest, Conflict
+from harborsite.errors import BadRequest, Conflict, NotFound
 from harborsite.jobs import cron as cron_language
 from harborsite.jobs import engine, schedules
 from harborsite.jobs.kinds import RETENTION
@@ -71,6 +72,41 @@ def delete_policy(*, policy: RetentionPolicy, actor: Principal) -> None:
         ProjectMetadata.objects.filter(project=policy.project, name=METADATA).delete()
         _record(actor, Operation.DELETE, policy)
         policy.delete()
+
+
+def fingerprint(rule: Rule) -> str:
+    """What a rule is called in the portal: it names the same rule however the list around it has changed."""
+    return hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def add_rule(*, project: Project, rule: Rule, actor: Principal) -> RetentionPolicy:
+    """Add a rule to the project's policy, which is made if there is none."""
+    with transaction.atomic():
+        policy = RetentionPolicy.objects.select_for_update().filter(project=project).first()
+        if policy is None:
+            return create_policy(project=project, rules=[rule], cron="", actor=actor)
+        return update_policy(policy=policy, rules=[*policy.rules, rule], cron=policy.cron, actor=actor)
+
+
+def replace_rule(*, project: Project, name: str, rule: Rule | None, actor: Principal) -> RetentionPolicy:
+    """Put `rule` where the one of that fingerprint is, or nothing. Raises NotFound if it is not there any more."""
+    with transaction.atomic():
+        policy = RetentionPolicy.objects.select_for_update().filter(project=project).first()
+        rules = list(policy.rules) if policy else []
+        place = next((at for at, each in enumerate(rules) if fingerprint(each) == name), None)
+        if policy is None or place is None:
+            raise NotFound(_("This rule has been changed meanwhile, or is gone."))
+        rules[place : place + 1] = [rule] if rule else []
+        return update_policy(policy=policy, rules=rules, cron=policy.cron, actor=actor)
+
+
+def set_cron(*, project: Project, cron: str, actor: Principal) -> RetentionPolicy:
+    """Run the project's policy on this schedule; empty is never."""
+    with transaction.atomic():
+        policy = RetentionPolicy.objects.select_for_update().filter(project=project).first()
+        if policy is None:
+            return create_policy(project=project, rules=[], cron=cron, actor=actor)
+        return update_policy(policy=policy, rules=policy.rules, cron=cron, actor=actor)
 
 
 def start(*, policy: RetentionPolicy, dry_run: bool, actor: Principal, ignore_limit: bool = False) -> Execution:

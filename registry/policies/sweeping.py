@@ -28,6 +28,11 @@ class Forecast:
     deleted: int
     limit: int
 
+    @classmethod
+    def of(cls, total: int, deleted: int) -> Forecast:
+        """With the limit in force."""
+        return cls(total, deleted, params.get(params.RETENTION_DELETE_LIMIT))
+
     @property
     def percent(self) -> int:
         return 100 * self.deleted // self.total if self.total else 0
@@ -58,7 +63,7 @@ def forecast(policy: RetentionPolicy, repositories: Iterable[Repository]) -> For
         for each in judgement.judge(policy, repository, now):
             total += 1
             deleted += each.verdict == Verdict.DELETE
-    return Forecast(total, deleted, params.get(params.RETENTION_DELETE_LIMIT))
+    return Forecast.of(total, deleted)
 
 
 def sweep(

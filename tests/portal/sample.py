@@ -22,6 +22,7 @@ from projects.services.labels import create_label
 from registry.models import Artifact, ArtifactChild, ArtifactReference, Blob, BlobLink, Repository, Tag
 from registry.oci import media_types
 from registry.oci.digest import Digest
+from registry.policies import immutability, retention
 from registry.storage import store
 from replication.models import Registry, ReplicationPolicy
 from tests.factories import add, grant, make_project, make_robot, make_user
@@ -234,6 +235,29 @@ def make_garbage(*projects: Project) -> None:
         run.tasks.update(extra_attrs={**how, **results})
 
 
+def make_policies(shop: Project) -> None:
+    """What a project keeps, with a run, and which of its tags are immutable."""
+    everywhere = {"repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}]}
+
+    def tags(pattern: str) -> list[dict[str, str]]:
+        return [{"kind": "doublestar", "decoration": "matches", "pattern": pattern}]
+
+    mei = shop.owner
+    for template, number, pattern in (("latestPushedK", 10, "**"), ("nDaysSinceLastPull", 30, "{stable,v2.*}")):
+        rule = {
+            "template": template,
+            "params": {template: number},
+            "tag_selectors": tags(pattern),
+            "scope_selectors": everywhere,
+        }
+        policy = retention.add_rule(project=shop, rule=rule, actor=mei)
+    retention.set_cron(project=shop, cron="0 0 0 * * *", actor=mei)
+    for pattern in ("v2.9*", "stable"):
+        immutability.create_rule(project=shop, tag_selectors=tags(pattern), scope_selectors=everywhere, actor=mei)
+    run = make_execution(kind=RETENTION, vendor_id=policy.pk, extra_attrs={"dry_run": True})
+    run.tasks.update(extra_attrs={"repository": "web-shop/storefront", "dry_run": True, "total": 25, "retained": 12})
+
+
 def make_registry() -> User:
     """Everything; returns the administrator."""
     admin = make_user("admin", pk=ADMIN_ID, sysadmin_flag=True, realname="Administrator")
@@ -253,6 +277,7 @@ def make_registry() -> User:
     _fill_shop(shop, people)
     make_execution()
     make_garbage(shop, library)
+    make_policies(shop)
     make_jobs()
     make_replication()
     make_webhooks(shop)

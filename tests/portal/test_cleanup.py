@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -112,7 +113,8 @@ def test_old_records_of_chosen_events_go(boss: Client, alice: User) -> None:
     assert [row.operation for row in AuditLog.objects.filter(resource="x")] == ["pull"]
     page = boss.get("/clean-up/log-rotation/").content.decode()
     assert page.count("2 records") == 2
-    for wrong in ({"number": "0"}, {"number": "10001"}, {"events": []}, {"events": ["everything"]}):
+    mistakes: tuple[dict[str, Any], ...] = ({"number": "0"}, {"number": "10001"}, {"events": []}, {"events": ["all"]})
+    for wrong in mistakes:
         assert boss.post("/clean-up/log-rotation/run/", {**wanted, **wrong}).status_code == 200
     assert Execution.objects.count() == 2
     assert boss.post("/clean-up/log-rotation/schedule/", {**wanted, "period": "Weekly"}).status_code == 302
