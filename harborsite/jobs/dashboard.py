@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
@@ -97,3 +97,10 @@ def pools() -> list[Pool]:
 def work() -> dict[str, Task]:
     """What each worker that is busy does, by its name."""
     return {task.worker: task for task in running().select_related("execution")}
+
+
+def anything_waits_longer_than(age: timedelta) -> bool:
+    """Whether the queues stand still: a task that may run has not begun for so long."""
+    paused = PausedQueue.objects.values("vendor_type")
+    old = Task.objects.filter(status=Status.PENDING, creation_time__lt=timezone.now() - age, failures=0)
+    return old.exclude(vendor_type__in=paused).exists()

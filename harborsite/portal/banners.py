@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from harborsite.jobs import dashboard
 from harborsite.portal import account
+from harborsite.portal.scope import visitor
 from projects import params
+
+_STUCK_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,7 @@ class Banner:
 
     level: str
     text: str
+    link: tuple[str, str] | None = None  # what to call it, and its address
 
 
 def for_request(request: HttpRequest) -> list[Banner]:
@@ -39,6 +46,9 @@ def for_request(request: HttpRequest) -> list[Banner]:
         banners.append(Banner("warning", _("The registry is read-only: pulls work, pushes and deletions are refused.")))
     if notice := _announced(params.get(params.BANNER_MESSAGE)):
         banners.append(notice)
+    if visitor(request).is_superuser and dashboard.anything_waits_longer_than(timedelta(hours=_STUCK_HOURS)):
+        text = _("Some jobs have waited for more than {hours} hours.").format(hours=_STUCK_HOURS)
+        banners.append(Banner("warning", text, (_("Job service"), reverse("admin:job_queues"))))
     return banners
 
 

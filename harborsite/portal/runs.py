@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.jobs import engine
+from harborsite.jobs.kinds import KINDS
 from harborsite.jobs.models import FINAL, Execution, Status, Task, TaskLog, Trigger
 from harborsite.portal.pages import PortalAdmin
 from harborsite.portal.templatetags.portal import moment
@@ -79,7 +80,11 @@ def duration(row: Execution | Task) -> str:
     """Until the end, or until now."""
     if row.start_time is None:
         return ""
-    seconds = int(((row.end_time or timezone.now()) - row.start_time).total_seconds())
+    return clock(int(((row.end_time or timezone.now()) - row.start_time).total_seconds()))
+
+
+def clock(seconds: int) -> str:
+    """`1:02:03`."""
     minutes, seconds = divmod(max(0, seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"
@@ -150,7 +155,7 @@ class RunList(PortalAdmin[Execution]):
     """The list of executions."""
 
     list_display: tuple[str, ...] = ("run", "status_shown", "trigger_shown", "started", "took", "success", "total")
-    list_filter = (StatusFilter,)
+    list_filter: ClassVar[tuple[Any, ...]] = (StatusFilter, "trigger")
     ordering = ("-start_time", "-id")
     actions = ("stop_chosen",)
     empty_text = gettext_lazy("Nothing has run yet.")
@@ -226,7 +231,7 @@ class TaskList(PortalAdmin[Task]):
 
     list_display: tuple[str, ...] = ("task", "status_shown", "progress", "started", "took", "log")
     list_display_links = None
-    list_filter = (TaskStatusFilter,)
+    list_filter: ClassVar[tuple[Any, ...]] = (TaskStatusFilter,)
     ordering = ("-start_time", "-id")
     actions = ("retry_chosen",)
     empty_text = gettext_lazy("No task yet.")
@@ -288,6 +293,19 @@ class TaskList(PortalAdmin[Task]):
 
     def retry(self, task: Task) -> None:
         engine.retry(task=task)
+
+
+class KindFilter(admin.SimpleListFilter):
+    """By kind, where executions of several kinds are listed."""
+
+    title = gettext_lazy("Kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return sorted(((kind, kind_label(kind)) for kind in KINDS), key=lambda each: each[1])
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(vendor_type=self.value()) if self.value() else queryset
 
 
 def stop_texts() -> dict[str, str]:

@@ -16,10 +16,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from harborsite.errors import AppError
-from harborsite.jobs.models import Execution, Task
+from harborsite.jobs import dashboard
+from harborsite.jobs.models import Execution, Schedule, Task
 from harborsite.portal import runs, scope
 from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
-from harborsite.portal.runs import RunList, RunPages, Runs, TaskList
+from harborsite.portal.runs import RunList, RunPages, Runs, TaskList, TaskStatusFilter
+from harborsite.portal.templatetags.portal import moment
 from replication.admin.forms import LEVELS, RESOURCES, RuleForm, filter_texts
 from replication.models import VENDOR_TYPE, Registry, ReplicationPolicy
 from replication.services import executions, policies
@@ -58,13 +60,27 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(enabled=self.value() == "on") if self.value() in {"on", "off"} else queryset
 
 
+class ResourceFilter(admin.SimpleListFilter):
+    """By what is copied."""
+
+    title = gettext_lazy("Resource")
+    parameter_name = "resource"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(value, label) for value, label in RESOURCES if value]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Task]) -> QuerySet[Task]:
+        return queryset.filter(extra_attrs__resource_type=self.value()) if self.value() else queryset
+
+
 class ReplicationTasks(TaskList):
     """One repository each."""
 
     list_display = (
-        *("task", "status_shown", "progress", "source", "destination"),
-        *("operation", "resource", "started", "ended", "log"),
+        *("task", "status_shown", "progress", "log", "source", "destination"),
+        *("operation", "resource", "started", "ended"),
     )
+    list_filter = (TaskStatusFilter, ResourceFilter)
 
     def facts(self, execution: Execution) -> list[tuple[Any, str]]:
         event = execution.extra_attrs.get("event")
@@ -252,11 +268,18 @@ class ReplicationPolicyAdmin(PortalAdmin[ReplicationPolicy]):
             (_("Flattening"), str(levels.get(count, count)) if policy.dest_namespace else ""),
             (_("Filters"), "; ".join(filter_texts(policy.filters)) or _("everything")),
             (_("Trigger"), self.trigger_shown(policy)),
+            (_("Next run"), self._next_run(policy)),
             (_("Bandwidth"), self.bandwidth(policy)),
             (_("Options"), ", ".join(name for name, chosen in options.items() if chosen)),
             (_("Description"), policy.description),
         ]
         return [(name, value) for name, value in found if value]
+
+    def _next_run(self, policy: ReplicationPolicy) -> str:
+        schedule = Schedule.objects.filter(vendor_type=VENDOR_TYPE, vendor_id=policy.pk).first()
+        if schedule is None:
+            return ""
+        return _("paused") if dashboard.schedules_are_paused() else moment(schedule.next_time)
 
     def start(self, request: HttpRequest, policy_id: int) -> HttpResponse:
         """Ask, then begin a run."""

@@ -23,6 +23,8 @@ def test_the_event_log_shows_runs_their_tasks_and_logs_to_administrators(
     assert "Clean-up of abandoned uploads" in client.get("/events/").content.decode()
     assert f"/events/{run.pk}/log/{task.pk}/" in client.get(f"/events/{run.pk}/").content.decode()
     assert "3 abandoned uploads removed" in client.get(f"/events/{run.pk}/log/{task.pk}/").content.decode()
+    for asked, found in (("SYSTEM_ARTIFACT_CLEANUP", True), ("REPLICATION", False)):
+        assert (f"/events/{run.pk}/" in client.get("/events/", {"kind": asked}).content.decode()) == found
     other = make_execution()
     assert client.get(f"/events/{other.pk}/log/{task.pk}/").status_code == 404
     for address in ("/events/", f"/events/{run.pk}/", f"/events/{run.pk}/log/{task.pk}/"):

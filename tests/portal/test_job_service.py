@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -76,6 +78,8 @@ def test_workers_show_what_they_do_and_are_freed_one_by_one(boss: Client) -> Non
     mine, other = running("here:7"), running("there:7")
     page = boss.get("/job-service/workers/").content.decode()
     assert "2 of 2 busy" in page
+    Worker.objects.filter(name="there:7").delete()  # it died; its job still counts as running for a minute
+    assert "1 of 1 busy" in boss.get("/job-service/").content.decode()
     assert f"/events/{mine.execution_id}/log/{mine.pk}/" in page
     chosen = {"_selected_action": ["here:7"]}
     assert f"Garbage collection {mine.pk}" in boss.post("/job-service/workers/", chosen).content.decode()
@@ -93,6 +97,17 @@ def test_workers_show_what_they_do_and_are_freed_one_by_one(boss: Client) -> Non
 
 def test_without_workers_the_page_says_so(boss: Client) -> None:
     assert "No worker is running." in boss.get("/job-service/workers/").content.decode()
+
+
+def test_administrators_are_told_when_the_queues_stand_still(boss: Client, alice: User, signed_in: SignedIn) -> None:
+    text = "Some jobs have waited for more than 24 hours."
+    task = waiting()
+    assert text not in boss.get("/projects/").content.decode()
+    Task.objects.filter(pk=task.pk).update(creation_time=timezone.now() - timedelta(hours=25))
+    assert text in boss.get("/projects/").content.decode()
+    assert text not in signed_in(alice).get("/projects/").content.decode()
+    engine.pause(vendor_type=GARBAGE_COLLECTION)
+    assert text not in boss.get("/projects/").content.decode()
 
 
 @pytest.mark.parametrize("path", ["", "scheduler/", "workers/", "stop-waiting/", "stop-running/"])

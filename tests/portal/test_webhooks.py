@@ -263,6 +263,7 @@ def test_full_pages_cost_few_queries(admin: User, library: Project, signed_in: S
         run = engine.start(vendor_type=REPLICATION, vendor_id=rule.pk)
         engine.finish_launch(execution=run, parameters=[{"operation": "copy"}] * 20)
     client, one = signed_in(admin), f"/replications/{rule.pk}/"
+    client.get("/account/")  # notes once that somebody is here
     for address in (
         TAB,
         "/registries/",

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from harborsite.jobs import engine
+from harborsite.jobs import dashboard, engine
+from harborsite.jobs.kinds import SCHEDULER
 from harborsite.jobs.models import Execution, Schedule, Status, Task
 from projects.models import Project, User
 from replication.models import VENDOR_TYPE, Registry, ReplicationPolicy
@@ -105,6 +106,10 @@ def test_everything_entered_is_kept_and_shown_again(boss: Client, registry: Regi
     assert (policy.dest_namespace_replace_count, policy.speed, policy.override) == (-1, 512, False)
     assert (policy.copy_by_chunk, policy.single_active_replication, policy.enabled) == (True, True, True)
     assert Schedule.objects.get(vendor_type=VENDOR_TYPE).cron == "0 30 2 * * *"
+    page = f"/replications/{policy.pk}/"
+    assert "paused" not in boss.get(page).content.decode()
+    dashboard.steer(kind=SCHEDULER, action=dashboard.PAUSE)
+    assert "paused" in boss.get(page).content.decode()
 
     address = f"/replications/{policy.pk}/edit/"
     again = boss.get(address).context["form"].initial
@@ -200,6 +205,12 @@ def test_a_run_moves_is_stopped_and_one_task_is_tried_again(boss: Client, regist
     shown = boss.get(page).content.decode()
     assert 'value="50"' in shown
     assert 'hx-trigger="every' in shown
+
+    for asked, found in (("resource=image", True), ("resource=artifact", False), ("status=Error", False)):
+        assert ('value="50"' in boss.get(f"{page}?{asked}").content.decode()) == found, asked
+    runs = f"/replications/{policy.pk}/"
+    for asked, found in (("trigger__exact=MANUAL", True), ("trigger__exact=EVENT", False), ("status=Running", True)):
+        assert (page in boss.get(f"{runs}?{asked}").content.decode()) == found, asked
 
     assert "Stop this execution?" in boss.get(f"{page}stop/").content.decode()
     boss.post(f"{page}stop/")

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from harborsite.jobs.models import Execution, Task
 from harborsite.portal.pages import administrators_only
-from harborsite.portal.runs import RunList, RunPages, Runs, TaskList
+from harborsite.portal.runs import KindFilter, RunList, RunPages, Runs, StatusFilter, TaskList
 
 
 @admin.register(Execution)
@@ -17,6 +17,7 @@ class ExecutionAdmin(RunList):
     """Every execution there is."""
 
     list_display = ("job", "run", "status_shown", "trigger_shown", "started", "took", "total")
+    list_filter = (KindFilter, StatusFilter, "trigger")
 
     def get_urls(self) -> list[URLPattern]:
         site = self.admin_site

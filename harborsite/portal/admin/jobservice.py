@@ -20,7 +20,7 @@ from harborsite.jobs.models import Schedule, Task
 from harborsite.portal import scope
 from harborsite.portal.navigation import Link
 from harborsite.portal.pages import PortalAdmin, administrators_only
-from harborsite.portal.runs import kind_label
+from harborsite.portal.runs import clock, kind_label
 from harborsite.portal.templatetags.portal import moment
 
 _POLL_SECONDS = 10
@@ -94,7 +94,7 @@ class ScheduleAdmin(PortalAdmin[Schedule]):
         """The cards and tabs above each of the three."""
         queues = dashboard.queues()
         waiting = sorted((queue for queue in queues if queue.count), key=lambda queue: -queue.count)
-        pools = dashboard.pools()
+        pools, work = dashboard.pools(), dashboard.work()
         tabs = (("job_queues", _("Queues")), ("job_schedules", _("Schedules")), ("job_workers", _("Workers")))
         urls = [(label, reverse(f"admin:{view}")) for view, label in tabs]
         return {
@@ -105,7 +105,7 @@ class ScheduleAdmin(PortalAdmin[Schedule]):
             "others_waiting": sum(queue.count for queue in waiting[_SHOWN_KINDS:]),
             "schedule_count": Schedule.objects.count(),
             "schedules_paused": any(queue.paused for queue in queues if queue.kind == SCHEDULER),
-            "workers_busy": len(dashboard.work()),
+            "workers_busy": sum(worker.name in work for pool in pools for worker in pool.workers),
             "workers_all": sum(len(pool.workers) for pool in pools),
             "page_tabs": [Link(label, url, request.path == url) for label, url in urls],
             "poll_seconds": _POLL_SECONDS,
@@ -115,7 +115,7 @@ class ScheduleAdmin(PortalAdmin[Schedule]):
         if request.method == "POST":
             return self._steer_queues(request)
         frame = self._frame(request)
-        rows = [(queue, kind_label(queue.kind)) for queue in frame["queues"]]
+        rows = [(queue, kind_label(queue.kind), clock(queue.latency)) for queue in frame["queues"]]
         return self.page(request, "portal/jobservice/queues.html", title=_("Job service"), rows=rows, **frame)
 
     def _steer_queues(self, request: HttpRequest) -> HttpResponse:
