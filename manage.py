@@ -8,6 +8,7 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "harborsite.settings")
     from harborsite.config import ConfigError, current
+    from harborsite.shelltext import gettext
 
     try:
         current()
@@ -15,7 +16,7 @@ def main() -> None:
 
         execute_from_command_line(sys.argv)
     except ConfigError as error:
-        sys.exit(f"configuration error: {error}")
+        sys.exit(gettext("configuration error: {error}").format(error=error))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -18,6 +18,7 @@ from harborsite import configvalues as to
 from harborsite import directories
 from harborsite.configvalues import Database, _, key
 from harborsite.directories import Directory
+from harborsite.shelltext import gettext
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TEMPLATE = BASE_DIR / "harbor.cfg.tmpl"
@@ -243,10 +244,12 @@ def _read(path: Path) -> dict[str, tuple[str, str]]:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: there is no such file. Copy harbor.cfg.tmpl there, or correct HARBOR_CFG."
+            gettext("{path}: there is no such file. Copy harbor.cfg.tmpl there, or correct HARBOR_CFG.").format(
+                path=path
+            )
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+        raise ConfigError(gettext("{path}: cannot be read: {error}").format(path=path, error=error)) from None
     found: dict[str, tuple[str, str]] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         where = f"{path}:{number}"
@@ -255,11 +258,19 @@ def _read(path: Path) -> dict[str, tuple[str, str]]:
             continue
         name, equals, value = (part.strip() for part in stripped.partition("="))
         if not equals:
-            raise ConfigError(f"{where}: expected 'key = value', found {stripped!r}")
+            raise ConfigError(
+                gettext("{where}: expected 'key = value', found {stripped!r}").format(where=where, stripped=stripped)
+            )
         if name in found:
-            raise ConfigError(f"{where}: {name} was set before, at {found[name][1]}. Remove one of the two.")
+            raise ConfigError(
+                gettext("{where}: {name} was set before, at {value}. Remove one of the two.").format(
+                    where=where, name=name, value=found[name][1]
+                )
+            )
         if name not in KEYS and name not in UNUSED_KEYS and not directories.is_numbered_key(name):
-            raise ConfigError(f"{where}: unknown key {name!r}. harbor.cfg.tmpl lists the keys.")
+            raise ConfigError(
+                gettext("{where}: unknown key {name!r}. harbor.cfg.tmpl lists the keys.").format(where=where, name=name)
+            )
         found[name] = (value, where)
     return found
 
@@ -297,13 +308,11 @@ def _typed(name: str, spec: Field[Any], text: str, where: str) -> Any:
         return spec.metadata["parse"](text)
     except ValueError as error:
         shown = "the value" if spec.name in _MAY_HOLD_A_SECRET else repr(text)
-        raise ConfigError(f"{where}: {name}: {shown} is not usable: {error}") from None
-
-
-def language_of_shell(environ: Mapping[str, str] = os.environ) -> str:
-    """Of the two languages that we speak, the one that the locale of the caller's shell asks for."""
-    named = (environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return "zh-hans" if next(filter(None, named), "").startswith("zh") else "en"
+        raise ConfigError(
+            gettext("{where}: {name}: {shown} is not usable: {error}").format(
+                where=where, name=name, shown=shown, error=error
+            )
+        ) from None
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -325,23 +334,37 @@ def _check_sockets(config: Config) -> None:
     longest = config.run_dir / "mariadb.sock"
     if (config.with_proxy or config.database.own) and len(os.fsencode(longest)) > _SOCKET_PATH:
         raise ConfigError(
-            f"{config.place('data_volume')}: data_volume: {config.data_volume} is too long for the sockets below it: "
-            f"{longest} must not have more than {_SOCKET_PATH} bytes"
+            gettext(
+                "{where}: data_volume: {data_volume} is too long for the sockets below it: {longest} "
+                "must not have more than {most} bytes"
+            ).format(
+                where=config.place("data_volume"), data_volume=config.data_volume, longest=longest, most=_SOCKET_PATH
+            )
         )
 
 
 def _check_ports(config: Config) -> None:
     if not config.is_https and config.http_port == 0:
-        raise ConfigError(f"{config.place('http_port')}: http_port: 0 is not usable without https")
+        raise ConfigError(
+            gettext("{where}: http_port: 0 is not usable without https").format(where=config.place("http_port"))
+        )
     if config.is_https and config.http_port == config.https_port:
-        raise ConfigError(f"{config.place('https_port')}: https_port is the same as http_port. Change one of the two.")
+        raise ConfigError(
+            gettext("{where}: https_port is the same as http_port. Change one of the two.").format(
+                where=config.place("https_port")
+            )
+        )
 
 
 def _check_https(config: Config) -> None:
     """What the two files hold is looked at when the server starts, for `make_cert` makes them after this."""
     for name in ("ssl_cert", "ssl_cert_key"):
         if config.is_https and getattr(config, name) is None:
-            raise ConfigError(f"{config.place(name)}: {name} is needed with ui_url_protocol = https")
+            raise ConfigError(
+                gettext("{where}: {name} is needed with ui_url_protocol = https").format(
+                    where=config.place(name), name=name
+                )
+            )
 
 
 def _check_directories(config: Config) -> None:
@@ -351,7 +374,11 @@ def _check_directories(config: Config) -> None:
         if name == to.DATABASE:
             continue
         if (server := known.get(name)) is None or not server.url:
-            raise ConfigError(f"{config.place(f'{name}_url')}: {name}_url is needed: users are looked for in {name}")
+            raise ConfigError(
+                gettext("{where}: {name}_url is needed: users are looked for in {name}").format(
+                    where=config.place(f"{name}_url"), name=name
+                )
+            )
     for server in config.directories:
         for field_name, complaint in server.complaints():
             name = f"{server.name}_{field_name}"

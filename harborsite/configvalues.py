@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from harborsite.shelltext import gettext
+
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?")
 DATABASE = "database"  # the sign-in source that is not a server
 _SOURCE = re.compile(rf"{DATABASE}|ldap(_[2-9])?")
@@ -42,13 +44,13 @@ def text(value: str) -> str:
 
 def required(value: str) -> str:
     if not value:
-        raise ValueError("must not be empty")
+        raise ValueError(gettext("must not be empty"))
     return value
 
 
 def hostname(value: str) -> str:
     if not _HOSTNAME.fullmatch(value):
-        raise ValueError("must be a host name or an address, without a scheme, port or path")
+        raise ValueError(gettext("must be a host name or an address, without a scheme, port or path"))
     return value
 
 
@@ -56,14 +58,14 @@ def switch(value: str) -> bool:
     """`on`/`off` and `true`/`false`: Harbor 1.2's file uses both."""
     choices = {"on": True, "true": True, "off": False, "false": False}
     if value.lower() not in choices:
-        raise ValueError("must be on or off (true or false)")
+        raise ValueError(gettext("must be on or off (true or false)"))
     return choices[value.lower()]
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
         if not re.fullmatch(r"-?\d{1,18}", value) or not low <= int(value) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
+            raise ValueError(gettext("must be a whole number from {low} to {high}").format(low=low, high=high))
         return int(value)
 
     return parse
@@ -86,15 +88,15 @@ def database(value: str) -> Database:
     parts = urlsplit(value)
     name = parts.path.removeprefix("/")
     if parts.scheme != "mysql" or not parts.hostname or not parts.username or not re.fullmatch(r"\w+", name):
-        raise ValueError("must be sqlite, mariadb or mysql://user@host:port/name")
+        raise ValueError(gettext("must be sqlite, mariadb or mysql://user@host:port/name"))
     if parts.password is not None:
-        raise ValueError("must not hold the password: put it into db_password")
+        raise ValueError(gettext("must not hold the password: put it into db_password"))
     return Database("mysql", name, unquote(parts.username), parts.hostname, parts.port or 3306)
 
 
 def storage(value: str) -> str:
     if value != "filesystem":
-        raise ValueError("must be filesystem")
+        raise ValueError(gettext("must be filesystem"))
     return value
 
 
@@ -116,7 +118,7 @@ def sources(value: str) -> tuple[str, ...]:
     """Names of sign-in sources, separated by spaces or commas."""
     names = tuple(value.replace(",", " ").split())
     if len(set(names)) != len(names) or not all(_SOURCE.fullmatch(name) for name in names):
-        raise ValueError("must name each of database, ldap, ldap_2 … ldap_9 at most once")
+        raise ValueError(gettext("must name each of database, ldap, ldap_2 … ldap_9 at most once"))
     return names
 
 

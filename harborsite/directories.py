@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from harborsite import configvalues as to
 from harborsite.configvalues import _, key
+from harborsite.shelltext import gettext
 
 FIRST = "ldap"
 NAMES = (FIRST, *(f"{FIRST}_{number}" for number in range(2, 10)))
@@ -25,13 +26,13 @@ def dn(value: str) -> str:
     from ldap.dn import is_dn  # costs start-up time where no directory is used
 
     if value and not is_dn(value):
-        raise ValueError("must be a distinguished name such as ou=people,dc=example,dc=com")
+        raise ValueError(gettext("must be a distinguished name such as ou=people,dc=example,dc=com"))
     return value
 
 
 def attribute(value: str) -> str:
     if not _ATTRIBUTE.fullmatch(value):
-        raise ValueError("must be the name of an attribute, such as uid, cn or sAMAccountName")
+        raise ValueError(gettext("must be the name of an attribute, such as uid, cn or sAMAccountName"))
     return value
 
 
@@ -48,9 +49,11 @@ def search_filter(value: str) -> str:
     try:
         end = _end_of_filter(wrapped, 0, depth=0)
     except _BadFilterError as error:
-        raise ValueError(f"must be an LDAP filter such as (objectClass=person): {error}") from None
+        raise ValueError(
+            gettext("must be an LDAP filter such as (objectClass=person): {error}").format(error=error)
+        ) from None
     if end != len(wrapped):
-        raise ValueError(f"must be one LDAP filter; it ends at {wrapped[:end]!r}")
+        raise ValueError(gettext("must be one LDAP filter; it ends at {value!r}").format(value=wrapped[:end]))
     return wrapped
 
 

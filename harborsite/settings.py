@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from harborsite import config as boot
 from harborsite.observability import logs
+from harborsite.shelltext import gettext
 
 CONFIG = boot.current()
 BASE_DIR = boot.BASE_DIR
@@ -25,7 +26,9 @@ def _kept_secret(path: Path) -> str:
         return get_random_secret_key()
     except OSError as error:
         raise boot.ConfigError(
-            f"{path}: {error.strerror}. Run this as the user who prepared the installation, or correct data_volume."
+            gettext(
+                "{path}: {strerror}. Run this as the user who prepared the installation, or correct data_volume."
+            ).format(path=path, strerror=error.strerror)
         ) from None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.utils import translation
 
-from harborsite.setup import catalogue
+from harborsite import catalogue
 
 AWKWARD = r"""
 msgid ""

@@ -19,6 +19,7 @@ from typing import Final
 from harborsite.config import BASE_DIR, Config
 from harborsite.files import make_private_directory, write_whole
 from harborsite.setup import SetupError
+from harborsite.shelltext import gettext
 
 _TEMPLATES: Final = BASE_DIR / "deploy"
 _PLACEHOLDER: Final = re.compile(r"@([A-Z]+)@")
@@ -55,7 +56,11 @@ class Part:
                 [find(self.program), *self.check], capture_output=True, text=True, timeout=60, check=False
             )
             if done.returncode:
-                raise SetupError(f"{self.name} does not take the configuration made for it: {_last(done.stderr)}")
+                raise SetupError(
+                    gettext("{name} does not take the configuration made for it: {said}").format(
+                        name=self.name, said=_last(done.stderr)
+                    )
+                )
 
 
 def of(config: Config) -> list[Part]:
@@ -75,8 +80,10 @@ def make_ready(config: Config) -> list[Part]:
     parts = of(config)
     if missing := missing_packages(parts):
         raise SetupError(
-            f"{config.source}: with_proxy, database: programs are missing. Run 'sudo apt-get install -y "
-            f"--no-install-recommends {' '.join(missing)}', or ./install.sh."
+            gettext(
+                "{source}: with_proxy, database: programs are missing. Run 'sudo apt-get install -y "
+                "--no-install-recommends {choices}', or ./install.sh."
+            ).format(source=config.source, choices=" ".join(missing))
         )
     make_private_directory(config.run_dir)
     for part in parts:
@@ -87,7 +94,9 @@ def make_ready(config: Config) -> list[Part]:
 def find(program: str) -> str:
     path = _found(program)
     if path is None:
-        raise SetupError(f"the program {program} is not there. Run ./install.sh, which installs it.")
+        raise SetupError(
+            gettext("the program {program} is not there. Run ./install.sh, which installs it.").format(program=program)
+        )
     return path
 
 

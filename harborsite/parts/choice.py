@@ -11,6 +11,7 @@ from harborsite import config as boot
 from harborsite.config import Config
 from harborsite.files import write_whole
 from harborsite.setup import SetupError
+from harborsite.shelltext import gettext
 
 
 def choose(config: Config) -> list[str]:
@@ -25,7 +26,9 @@ def choose(config: Config) -> list[str]:
         wanted["db_password"] = secrets.token_urlsafe(24)
     if wanted:
         if overridden := [place for key in wanted if (place := config.place(key)).startswith("HARBOR_")]:
-            raise SetupError(f"{overridden[0]} is set in the environment and says otherwise. Remove it.")
+            raise SetupError(
+                gettext("{value} is set in the environment and says otherwise. Remove it.").format(value=overridden[0])
+            )
         _write(config.source, wanted)
     return list(wanted)
 
@@ -33,7 +36,7 @@ def choose(config: Config) -> list[str]:
 def _write(file: Path, wanted: dict[str, str]) -> None:
     """Set keys: where they stand, else at the end. The file is replaced as a whole, for its owner alone."""
     if file == boot.TEMPLATE:
-        raise SetupError(f"there is no harbor.cfg. Copy {file} to harbor.cfg.")
+        raise SetupError(gettext("there is no harbor.cfg. Copy {file} to harbor.cfg.").format(file=file))
     text = file.read_text(encoding="utf-8-sig")
     added = []
     for key, value in wanted.items():

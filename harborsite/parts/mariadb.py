@@ -19,6 +19,7 @@ from harborsite.config import Config
 from harborsite.parts import Part, find
 from harborsite.server.processes import die_with_parent
 from harborsite.setup import SetupError
+from harborsite.shelltext import gettext
 
 _PATIENCE: Final = 60.0  # seconds until it must answer; recovery after a power cut takes some
 _NO_SERVER: Final = 2002  # of the client library: nobody listens on the socket
@@ -95,7 +96,9 @@ def _make(config: Config) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it did not say why"]
-        raise SetupError(f"the database cannot be made in {_data(config)}: {said[-1]}")
+        raise SetupError(
+            gettext("the database cannot be made in {data}: {value}").format(data=_data(config), value=said[-1])
+        )
     draft.rename(_data(config))
 
 
@@ -107,7 +110,11 @@ def answers(config: Config) -> bool:
     except MySQLdb.OperationalError as error:
         if error.args[0] == _NO_SERVER:
             return False
-        raise SetupError(f"{config.place('db_password')}: db_password: MariaDB refuses us: {error.args[-1]}.") from None
+        raise SetupError(
+            gettext("{where}: db_password: MariaDB refuses us: {reason}.").format(
+                where=config.place("db_password"), reason=error.args[-1]
+            )
+        ) from None
     return True
 
 
@@ -117,8 +124,10 @@ def wait(config: Config) -> None:
     while not answers(config):
         if time.monotonic() > deadline:
             raise SetupError(
-                f"{config.place('database')}: database: MariaDB does not answer at {config.database.host}. "
-                f"{config.run_dir}/mariadb.err says why; 'manage.py start' starts it."
+                gettext(
+                    "{where}: database: MariaDB does not answer at {host}. {run_dir}/mariadb.err says "
+                    "why; 'manage.py start' starts it."
+                ).format(where=config.place("database"), host=config.database.host, run_dir=config.run_dir)
             )
         time.sleep(0.1)
 
@@ -138,8 +147,9 @@ def running(config: Config) -> Iterator[None]:
             while not answers(config):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise SetupError(
-                        f"{config.place('database')}: database: MariaDB does not start. {config.run_dir}/mariadb.err "
-                        "says why."
+                        gettext("{where}: database: MariaDB does not start. {run_dir}/mariadb.err says why.").format(
+                            where=config.place("database"), run_dir=config.run_dir
+                        )
                     )
                 time.sleep(0.1)
             yield

@@ -12,6 +12,7 @@ from harborsite import parts
 from harborsite.config import BASE_DIR, Config
 from harborsite.parts import node, owner, rendered
 from harborsite.setup import SetupError
+from harborsite.shelltext import gettext
 
 UNITS: Final = Path("/etc/systemd/system")
 TARGET: Final = "harborsite.target"
@@ -59,7 +60,9 @@ def install(config: Config) -> None:
     target = UNITS / TARGET
     if target.is_file() and not is_used():
         raise SetupError(
-            f"{target} belongs to another Harborsite on this machine. Run its ./install.sh --uninstall first."
+            gettext(
+                "{target} belongs to another Harborsite on this machine. Run its ./install.sh --uninstall first."
+            ).format(target=target)
         )
     for name, content in units(config).items():
         (UNITS / name).write_text(content)

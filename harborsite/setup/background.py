@@ -12,6 +12,7 @@ from harborsite.config import BASE_DIR, Config
 from harborsite.parts import systemd
 from harborsite.setup import SetupError, certificates, logfile, readiness
 from harborsite.setup.instance import is_healthy, running
+from harborsite.shelltext import gettext
 
 _PATIENCE = 60.0  # seconds; a start takes two
 _TAIL = 15
@@ -20,7 +21,11 @@ _TAIL = 15
 def start(config: Config) -> int:
     """Start the server in the background, by systemd where it has its units; returns its process id once healthy."""
     if pid := running(config):
-        raise SetupError(f"Harborsite is running already on {config.data_volume}, as process {pid}.")
+        raise SetupError(
+            gettext("Harborsite is running already on {data_volume}, as process {pid}.").format(
+                data_volume=config.data_volume, pid=pid
+            )
+        )
     if systemd.is_used():
         return _start_units(config)
     log = logfile.path(config)
@@ -39,11 +44,14 @@ def start(config: Config) -> int:
     deadline = time.monotonic() + _PATIENCE
     while not (running(config) == server.pid and is_healthy(config)):
         if server.poll() is not None:
-            raise SetupError(f"the server ended at once. {log} says:\n{_tail(log, begin)}")
+            raise SetupError(
+                gettext("the server ended at once. {log} says:\n{tail}").format(log=log, tail=_tail(log, begin))
+            )
         if time.monotonic() > deadline:
             raise SetupError(
-                f"the server runs, as process {server.pid}, but is not healthy after {_PATIENCE:.0f} s. "
-                f"{log} says:\n{_tail(log, begin)}"
+                gettext(
+                    "the server runs, as process {pid}, but is not healthy after {patience:.0f} s. {log} says:\n{tail}"
+                ).format(pid=server.pid, patience=_PATIENCE, log=log, tail=_tail(log, begin))
             )
         time.sleep(0.1)
     return server.pid
@@ -60,8 +68,10 @@ def _start_units(config: Config) -> int:
     while not ((pid := running(config)) and is_healthy(config)):
         if time.monotonic() > deadline:
             raise SetupError(
-                f"the units are started, but the server is not healthy after {_PATIENCE:.0f} s. "
-                f"'journalctl -u \"harborsite*\"' and {config.data_volume}/log say why."
+                gettext(
+                    "the units are started, but the server is not healthy after {patience:.0f} s. "
+                    "'journalctl -u \"harborsite*\"' and {data_volume}/log say why."
+                ).format(patience=_PATIENCE, data_volume=config.data_volume)
             )
         time.sleep(0.1)
     return pid
@@ -76,11 +86,14 @@ def _tail(log: Path, begin: int) -> str:
 def welcome(config: Config) -> str:
     """Where the portal is, who signs in, and three lines to try."""
     host = config.registry_host
-    return f"""
-Portal   {config.external_url}
-Sign in  admin, with harbor_admin_password of {config.source}
-
-Try it where docker runs, with an image that is there:
-  docker login {host} -u admin
-  docker tag hello-world:latest {host}/library/hello-world:latest
-  docker push {host}/library/hello-world:latest"""
+    lines = [
+        "",
+        gettext("Portal   {url}").format(url=config.external_url),
+        gettext("Sign in  admin, with harbor_admin_password of {file}").format(file=config.source),
+        "",
+        gettext("Try it where docker runs, with an image that is there:"),
+        f"  docker login {host} -u admin",
+        f"  docker tag hello-world:latest {host}/library/hello-world:latest",
+        f"  docker push {host}/library/hello-world:latest",
+    ]
+    return "\n".join(lines)

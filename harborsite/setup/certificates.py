@@ -19,6 +19,7 @@ from harborsite.config import Config
 from harborsite.files import write_whole
 from harborsite.server import tls
 from harborsite.setup import SetupError
+from harborsite.shelltext import gettext
 
 CA_LIFETIME: Final = timedelta(days=3650)
 RENEW_BEFORE: Final = timedelta(days=30)
@@ -60,7 +61,9 @@ def check(config: Config) -> x509.Certificate | None:
     for name, file in (("ssl_cert", place.certificate), ("ssl_cert_key", place.key)):
         if not file.is_file():
             raise SetupError(
-                f"{config.place(name)}: {name}: there is no file {file}. Put it there, or run 'manage.py make_cert'."
+                gettext("{where}: {name}: there is no file {file}. Put it there, or run 'manage.py make_cert'.").format(
+                    where=config.place(name), name=name, file=file
+                )
             )
     certificate = _read_certificate(config, place.certificate)
     _check_key(config, place, certificate)
@@ -73,8 +76,10 @@ def _read_certificate(config: Config, file: Path) -> x509.Certificate:
         return x509.load_pem_x509_certificates(file.read_bytes())[0]
     except (OSError, ValueError) as error:
         raise SetupError(
-            f"{config.place('ssl_cert')}: ssl_cert: {file} cannot be read as a PEM certificate: {_reason(error)}. "
-            "Put the server's certificate there, followed by those that lead to its CA."
+            gettext(
+                "{where}: ssl_cert: {file} cannot be read as a PEM certificate: {reason}. Put the "
+                "server's certificate there, followed by those that lead to its CA."
+            ).format(where=config.place("ssl_cert"), file=file, reason=_reason(error))
         ) from None
 
 
@@ -83,16 +88,26 @@ def _check_key(config: Config, place: Files, certificate: x509.Certificate) -> N
     try:
         key = serialization.load_pem_private_key(place.key.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
-        raise SetupError(f"{where} cannot be read as a PEM private key without a password: {_reason(error)}.") from None
+        raise SetupError(
+            gettext("{where} cannot be read as a PEM private key without a password: {reason}.").format(
+                where=where, reason=_reason(error)
+            )
+        ) from None
     if _public(key.public_key()) != _public(certificate.public_key()):
         raise SetupError(
-            f"{where} is not the key of the certificate {place.certificate}. Put the key there that the certificate "
-            "was made for, or run 'manage.py make_cert'."
+            gettext(
+                "{where} is not the key of the certificate {certificate}. Put the key there that the "
+                "certificate was made for, or run 'manage.py make_cert'."
+            ).format(where=where, certificate=place.certificate)
         )
     try:
         tls.server_context(place.certificate, place.key)
     except OSError as error:
-        raise SetupError(f"{where} and {place.certificate} cannot be used: {_reason(error)}.") from None
+        raise SetupError(
+            gettext("{where} and {certificate} cannot be used: {reason}.").format(
+                where=where, certificate=place.certificate, reason=_reason(error)
+            )
+        ) from None
 
 
 def _check_dates(config: Config, certificate: x509.Certificate) -> None:
@@ -100,13 +115,16 @@ def _check_dates(config: Config, certificate: x509.Certificate) -> None:
     where = f"{config.place('ssl_cert')}: ssl_cert: {config.ssl_cert}"
     if certificate.not_valid_after_utc < now:
         raise SetupError(
-            f"{where} has expired at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC. Put a new one there, or run "
-            "'manage.py make_cert --renew' if that had made it."
+            gettext(
+                "{where} has expired at {date:%Y-%m-%d %H:%M} UTC. Put a new one there, or run "
+                "'manage.py make_cert --renew' if that had made it."
+            ).format(where=where, date=certificate.not_valid_after_utc)
         )
     if certificate.not_valid_before_utc > now:
         raise SetupError(
-            f"{where} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC. Correct this "
-            "machine's clock, or wait."
+            gettext(
+                "{where} is not valid before {date:%Y-%m-%d %H:%M} UTC. Correct this machine's clock, or wait."
+            ).format(where=where, date=certificate.not_valid_before_utc)
         )
 
 
@@ -152,9 +170,10 @@ def make(*, config: Config, days: int, more_names: Sequence[str] = (), renew: bo
     ca_exists = place.ca_key.is_file()
     if not ca_exists and (place.certificate.exists() or place.ca.exists()):
         raise SetupError(
-            f"{place.certificate if place.certificate.exists() else place.ca} is there, and its CA's key "
-            f"{place.ca_key} is not: it was not made here, or the key was taken away. Move it away to have a new one "
-            "made."
+            gettext(
+                "{value} is there, and its CA's key {ca_key} is not: it was not made here, or the "
+                "key was taken away. Move it away to have a new one made."
+            ).format(value=place.certificate if place.certificate.exists() else place.ca, ca_key=place.ca_key)
         )
     ca, ca_key = _certificate_authority(place)
     key = _key(place.key)
@@ -178,7 +197,9 @@ def _serves(place: Files, ca: x509.Certificate, key: ec.EllipticCurvePrivateKey,
         certificate.verify_directly_issued_by(ca)
     except (ValueError, TypeError, InvalidSignature):
         raise SetupError(
-            f"{place.certificate} was not signed by {place.ca}, and is left alone. Move it away to have one made."
+            gettext("{certificate} was not signed by {ca}, and is left alone. Move it away to have one made.").format(
+                certificate=place.certificate, ca=place.ca
+            )
         ) from None
     return (
         _public(certificate.public_key()) == _public(key.public_key())
@@ -201,7 +222,11 @@ def _certificate_authority(place: Files) -> tuple[x509.Certificate, ec.EllipticC
         place.ca.chmod(0o644)  # it is to be given to every client
     ca = x509.load_pem_x509_certificate(place.ca.read_bytes())
     if _public(ca.public_key()) != _public(key.public_key()):
-        raise SetupError(f"{place.ca_key} is not the key of {place.ca}. Restore the key, or move both away.")
+        raise SetupError(
+            gettext("{ca_key} is not the key of {ca}. Restore the key, or move both away.").format(
+                ca_key=place.ca_key, ca=place.ca
+            )
+        )
     return ca, key
 
 
@@ -213,9 +238,15 @@ def _key(file: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(file.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
-        raise SetupError(f"{file} cannot be read as a PEM private key without a password: {_reason(error)}.") from None
+        raise SetupError(
+            gettext("{file} cannot be read as a PEM private key without a password: {reason}.").format(
+                file=file, reason=_reason(error)
+            )
+        ) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise SetupError(f"{file} was not made here, and is left alone. Move it away to have one made.")
+        raise SetupError(
+            gettext("{file} was not made here, and is left alone. Move it away to have one made.").format(file=file)
+        )
     return key
 
 

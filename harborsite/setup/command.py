@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
-from harborsite.config import language_of_shell
+from harborsite import shelltext
 from harborsite.errors import AppError
 from harborsite.setup import SetupError
+from harborsite.shelltext import gettext
 
 
 class OperatorCommand(BaseCommand):
@@ -25,15 +27,16 @@ class OperatorCommand(BaseCommand):
 
     def print_step(self, name: str, outcome: str) -> None:
         """One line, in the columns of install.sh."""
-        self.stdout.write(f"{name:<22}{outcome}")
+        width = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in name)
+        self.stdout.write(f"{name}{' ' * (22 - width)}{outcome}")
         self.stdout.flush()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        try:
-            with translation.override(language_of_shell()):
+        with translation.override(shelltext.language()):
+            try:
                 return super().execute(*args, **options)
-        except (SetupError, AppError) as error:
-            if not self._from_shell:
-                raise CommandError(str(error)) from error
-            self.stderr.write(f"error: {error}")
-            sys.exit(1)
+            except (SetupError, AppError) as error:
+                if not self._from_shell:
+                    raise CommandError(str(error)) from error
+                self.stderr.write(gettext("error: {error}").format(error=error))
+                sys.exit(1)

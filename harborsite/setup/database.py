@@ -18,6 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 from harborsite.config import Config
 from harborsite.files import make_private_directory
 from harborsite.setup import SetupError
+from harborsite.shelltext import gettext
 
 _UNKNOWN_DATABASE, _ACCESS_DENIED, _DATABASE_DENIED = 1049, 1045, 1044
 _FIRST_SETUP = "harborsite_first_setup"  # a table that stands while MySQL's first migration is under way
@@ -42,8 +43,10 @@ def ensure_exists(config: Config) -> None:
                 cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
             except MySQLdb.Error as error:
                 raise SetupError(
-                    f"{config.source}: database: there is no database {name!r} and user {config.database.user!r} may "
-                    f"not create it ({error.args[-1]}). Create it, or grant the user the right."
+                    gettext(
+                        "{source}: database: there is no database {name!r} and user {user!r} may not create "
+                        "it ({reason}). Create it, or grant the user the right."
+                    ).format(source=config.source, name=name, user=config.database.user, reason=error.args[-1])
                 ) from None
 
 
@@ -65,11 +68,15 @@ def _mysql_connect(config: Config, name: str) -> MySQLdb.Connection:
     except MySQLdb.Error as error:
         if error.args[0] == _UNKNOWN_DATABASE:
             raise
-        remedy = "Is the server running there?"
+        remedy = gettext("Is the server running there?")
         if error.args[0] in {_ACCESS_DENIED, _DATABASE_DENIED}:
-            remedy = "Correct the user in database, or db_password."
+            remedy = gettext("Correct the user in database, or db_password.")
         where = f"{place.host}:{place.port}"
-        raise SetupError(f"{config.source}: database: {where} refuses us: {error.args[-1]}. {remedy}") from None
+        raise SetupError(
+            gettext("{source}: database: {where} refuses us: {reason}. {remedy}").format(
+                source=config.source, where=where, reason=error.args[-1], remedy=remedy
+            )
+        ) from None
 
 
 def state() -> State:
@@ -77,7 +84,7 @@ def state() -> State:
     try:
         executor = MigrationExecutor(connection)
     except (DatabaseError, sqlite3.Error) as error:
-        raise SetupError(f"the database cannot be read: {error}") from None
+        raise SetupError(gettext("the database cannot be read: {error}").format(error=error)) from None
     known = executor.loader.disk_migrations
     labels = {config.label for config in apps.get_app_configs()}
     if any(key not in known for key in executor.loader.applied_migrations if key[0] in labels):
@@ -90,8 +97,10 @@ def refuse_newer() -> None:
     """An older version must not write into tables that it does not know."""
     if state() is State.NEWER:
         raise SetupError(
-            "the database was written by a newer version of Harborsite. Run that version, or restore a backup "
-            "from before the upgrade."
+            gettext(
+                "the database was written by a newer version of Harborsite. Run that version, or "
+                "restore a backup from before the upgrade."
+            )
         )
 
 

@@ -24,6 +24,7 @@ from harborsite.config import Config
 from harborsite.parts import systemd
 from harborsite.server.processes import descendants
 from harborsite.setup import SetupError
+from harborsite.shelltext import gettext
 
 _FLOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, pid
 _GRACE = 15.0  # seconds; the server promises to be gone in ten
@@ -48,8 +49,9 @@ def claim(config: Config, role: Role = Role.PRODUCT) -> None:
     except OSError:
         file.close()
         raise SetupError(
-            f"Harborsite is running already on {config.data_volume}, as process {running(config)}. "
-            "Stop it with 'manage.py stop'."
+            gettext(
+                "Harborsite is running already on {data_volume}, as process {pid}. Stop it with 'manage.py stop'."
+            ).format(data_volume=config.data_volume, pid=running(config))
         ) from None
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
@@ -86,7 +88,9 @@ def stop(config: Config) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        raise SetupError(f"process {pid} belongs to another user. Stop it as that user, or as root.") from None
+        raise SetupError(
+            gettext("process {pid} belongs to another user. Stop it as that user, or as root.").format(pid=pid)
+        ) from None
     deadline = time.monotonic() + _GRACE
     while running(config) == pid:
         if time.monotonic() > deadline:

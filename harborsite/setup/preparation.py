@@ -17,13 +17,14 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import transaction
 
-from harborsite import parts
+from harborsite import catalogue, parts
 from harborsite.config import Config
 from harborsite.files import make_private_directory, write_whole
 from harborsite.parts import mariadb, systemd
-from harborsite.setup import SetupError, catalogue, certificates, database
+from harborsite.setup import SetupError, certificates, database
 from harborsite.setup.instance import running
 from harborsite.setup.readiness import check_storage
+from harborsite.shelltext import gettext, gettext_noop
 from projects.models import Member, Project, Quota, User
 from projects.models.quota import UNLIMITED
 from projects.models.user import ADMIN_ID
@@ -42,25 +43,28 @@ def prepare(*, config: Config, report: Callable[[str, str], None]) -> None:
         check_storage(config)
         with _alone(config.data_volume):
             if certificate is not None:
-                report("https", f"certificate valid until {certificate.not_valid_after_utc:%Y-%m-%d}")
+                until = certificate.not_valid_after_utc
+                report("https", gettext("certificate valid until {date:%Y-%m-%d}").format(date=until))
             if ready := parts.make_ready(config):
-                report("Parts", _placed(config, ready))
+                report(gettext("Parts"), _placed(config, ready))
             with mariadb.running(config) if config.database.own else nullcontext():
                 for name, step in _STEPS.items():
-                    report(name, step(config))
+                    report(gettext(name), step(config))
     except OSError as error:
         raise SetupError(
-            f"{error.filename}: {error.strerror}. The user that runs Harborsite must be able to write there, and "
-            "the disk must have room."
+            gettext(
+                "{filename}: {strerror}. The user that runs Harborsite must be able to write there, "
+                "and the disk must have room."
+            ).format(filename=error.filename, strerror=error.strerror)
         ) from error
 
 
 def _placed(config: Config, ready: Sequence[parts.Part]) -> str:
     names = ", ".join(part.name for part in ready)
     if not systemd.is_there():
-        return f"{names} ready"
+        return gettext("{names} ready").format(names=names)
     systemd.install(config)
-    return f"{names} ready, as units of systemd"
+    return gettext("{names} ready, as units of systemd").format(names=names)
 
 
 @contextmanager
@@ -70,7 +74,11 @@ def _alone(data_volume: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SetupError(f"another 'prepare' is at work in {data_volume}. Wait for it to end.") from None
+            raise SetupError(
+                gettext("another 'prepare' is at work in {data_volume}. Wait for it to end.").format(
+                    data_volume=data_volume
+                )
+            ) from None
         yield
 
 
@@ -88,7 +96,7 @@ def _secrets(config: Config) -> str:
         raise SetupError(str(error)) from None
     made |= _ensure_secret(config.secret_dir / "django_key")
     made |= _ensure_secret(config.secretkey_path / "secretkey")
-    return "made" if made else "kept"
+    return gettext("made") if made else gettext("kept")
 
 
 def _ensure_secret(path: Path) -> bool:
@@ -104,12 +112,14 @@ def _tables(config: Config) -> str:
     database.refuse_newer()
     before = database.state()
     if before is database.State.BEHIND and running(config):
-        raise SetupError("the server is running, and the database must be upgraded. Run 'manage.py stop' first.")
+        raise SetupError(
+            gettext("the server is running, and the database must be upgraded. Run 'manage.py stop' first.")
+        )
     with database.upgrading():
         first = _first_accounts(config.harbor_admin_password)
     if first:
-        return "created, with administrator admin and project library"
-    return "up to date" if before is database.State.CURRENT else "upgraded"
+        return gettext("created, with administrator admin and project library")
+    return gettext("up to date") if before is database.State.CURRENT else gettext("upgraded")
 
 
 def _first_accounts(password: str) -> bool:
@@ -135,12 +145,12 @@ def _static_files(config: Config) -> str:
     stamp = config.data_volume / "static" / ".stamp"
     wanted = _static_fingerprint()
     if stamp.is_file() and stamp.read_text() == wanted:
-        return "up to date"
+        return gettext("up to date")
     make_private_directory(stamp.parent)
     whole = running(config) is None  # start afresh, as a killed run leaves half files; but not under a server's feet
     call_command("collectstatic", interactive=False, clear=whole, verbosity=0)
     write_whole(stamp, wanted.encode())
-    return "collected"
+    return gettext("collected")
 
 
 def _static_fingerprint() -> str:
@@ -154,9 +164,9 @@ def _static_fingerprint() -> str:
 
 
 _STEPS: Mapping[str, Callable[[Config], str]] = {
-    "Data volume": _directories,
-    "Keys, certificate": _secrets,
-    "Database": _tables,
-    "Translations": _translations,
-    "Static files": _static_files,
+    gettext_noop("Data volume"): _directories,
+    gettext_noop("Keys, certificate"): _secrets,
+    gettext_noop("Database"): _tables,
+    gettext_noop("Translations"): _translations,
+    gettext_noop("Static files"): _static_files,
 }

@@ -13,6 +13,7 @@ from harborsite.config import Config
 from harborsite.parts import mariadb
 from harborsite.server.web import has_ipv6
 from harborsite.setup import SetupError, database
+from harborsite.shelltext import gettext
 from projects.models import User
 from projects.models.user import ADMIN_ID
 from registry.auth.keys import KeysRefused, ensure_keys
@@ -46,7 +47,9 @@ def check_prepared(config: Config) -> None:
 
 
 def _prepare_first(config: Config) -> str:
-    return f"{config.data_volume} is not prepared for this version. Run 'manage.py prepare'."
+    return gettext("{data_volume} is not prepared for this version. Run 'manage.py prepare'.").format(
+        data_volume=config.data_volume
+    )
 
 
 def check_storage(config: Config) -> None:
@@ -57,12 +60,16 @@ def check_storage(config: Config) -> None:
             os.posix_fallocate(probe.fileno(), 0, _ROOM)
     except OSError as error:
         remedy = {
-            errno.ENOSPC: "Make room on that disk.",
-            errno.EDQUOT: "Raise this user's quota of that disk, or make room.",
-            errno.EROFS: "Mount that disk for writing.",
-            errno.ENOENT: "Mount its disk. If it was never there: Run 'manage.py prepare'.",
-        }.get(error.errno or 0, "The user that runs Harborsite must be able to write there.")
-        raise SetupError(f"{where} cannot be written to: {os.strerror(error.errno or 0)}. {remedy}") from None
+            errno.ENOSPC: gettext("Make room on that disk."),
+            errno.EDQUOT: gettext("Raise this user's quota of that disk, or make room."),
+            errno.EROFS: gettext("Mount that disk for writing."),
+            errno.ENOENT: gettext("Mount its disk. If it was never there: Run 'manage.py prepare'."),
+        }.get(error.errno or 0, gettext("The user that runs Harborsite must be able to write there."))
+        raise SetupError(
+            gettext("{where} cannot be written to: {reason}. {remedy}").format(
+                where=where, reason=os.strerror(error.errno or 0), remedy=remedy
+            )
+        ) from None
 
 
 def check_shared_memory() -> None:
@@ -71,8 +78,10 @@ def check_shared_memory() -> None:
         multiprocessing.Lock()
     except OSError as error:
         raise SetupError(
-            f"processes cannot share locks: {os.strerror(error.errno or 0)}. Mount a tmpfs on /dev/shm that everybody "
-            "may write to (mode 1777)."
+            gettext(
+                "processes cannot share locks: {reason}. Mount a tmpfs on /dev/shm that everybody "
+                "may write to (mode 1777)."
+            ).format(reason=os.strerror(error.errno or 0))
         ) from None
 
 
@@ -98,9 +107,13 @@ def _check_port(config: Config, key: str, port: int) -> None:
                 probe.bind(address)
     except OSError as error:
         remedy = {
-            errno.EADDRINUSE: f"Another program listens there: stop it, or change {key}.",
-            errno.EACCES: f"Ports below 1024 are for root: run as root, or change {key}.",
-            errno.EAFNOSUPPORT: "This machine has no addresses of that kind: change bind.",
-        }.get(error.errno or 0, "Change bind to an address of this machine, or leave it empty for all.")
+            errno.EADDRINUSE: gettext("Another program listens there: stop it, or change {key}.").format(key=key),
+            errno.EACCES: gettext("Ports below 1024 are for root: run as root, or change {key}.").format(key=key),
+            errno.EAFNOSUPPORT: gettext("This machine has no addresses of that kind: change bind."),
+        }.get(error.errno or 0, gettext("Change bind to an address of this machine, or leave it empty for all."))
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        raise SetupError(f"{config.place(key)}: {key}: cannot listen on {where}: {reason}. {remedy}") from None
+        raise SetupError(
+            gettext("{where}: {key}: cannot listen on {where2}: {reason}. {remedy}").format(
+                where=config.place(key), key=key, where2=where, reason=reason, remedy=remedy
+            )
+        ) from None

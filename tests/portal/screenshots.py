@@ -92,8 +92,7 @@ def running_server() -> Iterator[str]:
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # playwright keeps an event loop in this thread
         for part in ("database", "static"):
             (Path(home) / "data" / part).mkdir(parents=True)
-        from harborsite import config, sealing
-        from harborsite.setup import catalogue
+        from harborsite import catalogue, config, sealing
 
         config.current().secretkey_path.mkdir(parents=True, exist_ok=True)
         (config.current().secretkey_path / sealing.KEY_FILE).write_text("the key of these pictures")

@@ -11,7 +11,8 @@ from django.core.management.base import CommandParser
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from harborsite.config import current, language_of_shell
+from harborsite import shelltext
+from harborsite.config import current
 from harborsite.setup import doctor
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.doctor import Verdict
@@ -30,7 +31,7 @@ class Command(OperatorCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with translation.override(options["language"] or language_of_shell()):
+        with translation.override(options["language"] or shelltext.language()):
             findings = []
             for finding in doctor.examine(current()):
                 findings.append(finding)

@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from harborsite.config import current
 from harborsite.setup import SetupError, certificates
 from harborsite.setup.command import OperatorCommand
+from harborsite.shelltext import gettext
 
 
 class Command(OperatorCommand):
@@ -29,18 +30,20 @@ class Command(OperatorCommand):
         config = current()
         days = options["days"]
         if not 1 <= days <= certificates.CA_LIFETIME.days:
-            raise SetupError(f"--days {days}: must be from 1 to {certificates.CA_LIFETIME.days}")
+            raise SetupError(
+                gettext("--days {days}: must be from 1 to {days2}").format(
+                    days=days, days2=certificates.CA_LIFETIME.days
+                )
+            )
         place, made = certificates.make(config=config, days=days, more_names=options["name"], renew=options["renew"])
-        self.print_step("Certificate", f"{place.certificate} {'made' if made else 'kept'}")
-        self.print_step("CA of clients", str(place.ca))
+        self.print_step(gettext("Certificate"), f"{place.certificate} {gettext('made') if made else gettext('kept')}")
+        self.print_step(gettext("CA of clients"), str(place.ca))
         if not config.is_https:
+            intro = gettext("For https, put into {file} and run ./install.sh again:").format(file=config.source)
             self.stdout.write(
-                f"\nFor https, put into {config.source} and run ./install.sh again:\n"
-                f"  ui_url_protocol = https\n  ssl_cert = {place.certificate}\n  ssl_cert_key = {place.key}"
+                f"\n{intro}\n  ui_url_protocol = https\n  ssl_cert = {place.certificate}\n  ssl_cert_key = {place.key}"
             )
             return
         host = config.registry_host
-        self.stdout.write(
-            "\nOn each machine that runs Docker or Podman, put the CA beside its registry's name:\n"
-            f"  /etc/docker/certs.d/{host}/ca.crt\n  /etc/containers/certs.d/{host}/ca.crt"
-        )
+        intro = gettext("On each machine that runs Docker or Podman, put the CA beside its registry's name:")
+        self.stdout.write(f"\n{intro}\n  /etc/docker/certs.d/{host}/ca.crt\n  /etc/containers/certs.d/{host}/ca.crt")

@@ -12,6 +12,7 @@ from harborsite.config import current
 from harborsite.parts import choice, systemd
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.instance import stop
+from harborsite.shelltext import gettext
 
 
 class Command(OperatorCommand):
@@ -29,7 +30,8 @@ class Command(OperatorCommand):
     def _choose(self) -> None:
         config = current()
         keys = choice.choose(config)
-        self.print_step("With proxy", f"{config.source}: {', '.join(keys)} set" if keys else "as in harbor.cfg")
+        said = gettext("{file}: {keys} set") if keys else gettext("as in harbor.cfg")
+        self.print_step(gettext("With proxy"), said.format(file=config.source, keys=", ".join(keys)))
 
     def _missing(self) -> None:
         for package in parts.missing_packages(parts.of(current())):
@@ -40,7 +42,7 @@ class Command(OperatorCommand):
         had_units = systemd.remove()
         stopped = stop(config)
         shutil.rmtree(config.run_dir, ignore_errors=True)
-        self.print_step("Server", "stopped" if stopped or had_units else "not running")
+        self.print_step(gettext("Server"), gettext("stopped") if stopped or had_units else gettext("not running"))
         if had_units:
-            self.print_step("systemd units", "removed")
-        self.print_step("Data", f"kept in {config.data_volume}")
+            self.print_step(gettext("systemd units"), gettext("removed"))
+        self.print_step(gettext("Data"), gettext("kept in {data_volume}").format(data_volume=config.data_volume))

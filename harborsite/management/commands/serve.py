@@ -7,6 +7,9 @@ from argparse import ArgumentParser
 from functools import partial
 from typing import Any
 
+from django.conf import settings
+from django.utils import translation
+
 from harborsite import parts
 from harborsite.config import Config, current
 from harborsite.parts import node
@@ -43,6 +46,7 @@ class Command(OperatorCommand):
         check_files(config)
         claim(config, Role.NODE)
         check_ports(config)
+        _forget_the_shell()
         node.run(config, access_log=access_log)
 
     def _serve(self, config: Config, *, access_log: bool, with_log: bool) -> None:
@@ -51,5 +55,11 @@ class Command(OperatorCommand):
         claim(config)
         if not config.with_proxy:
             check_ports(config)
+        _forget_the_shell()
         chore = partial(logfile.keep_short, config) if with_log else lambda: None
         supervisor.run(config, access_log=access_log, chore=chore)
+
+
+def _forget_the_shell() -> None:
+    """Whoever starts it is told why not in their language; what the server then writes is for everybody."""
+    translation.activate(settings.LANGUAGE_CODE)

@@ -7,6 +7,7 @@ from typing import Any
 from harborsite.config import current
 from harborsite.setup.background import start, welcome
 from harborsite.setup.command import OperatorCommand
+from harborsite.shelltext import gettext
 
 
 class Command(OperatorCommand):
@@ -15,5 +16,5 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         config = current()
         pid = start(config)
-        self.print_step("Server", f"healthy, as process {pid}")
+        self.print_step(gettext("Server"), gettext("healthy, as process {pid}").format(pid=pid))
         self.stdout.write(welcome(config))

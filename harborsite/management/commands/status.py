@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 from harborsite.config import current
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.instance import is_healthy, running
+from harborsite.shelltext import gettext
 
 _EXIT_UNHEALTHY, _EXIT_NOT_RUNNING = 1, 3  # as init scripts have it
 
@@ -29,9 +30,11 @@ class Command(OperatorCommand):
             facts = {"running": pid is not None, "pid": pid, "healthy": healthy, "address": config.external_url}
             self.stdout.write(json.dumps(facts))
         elif pid is None:
-            self.stdout.write("not running")
+            self.stdout.write(gettext("not running"))
         else:
-            state = "healthy" if healthy else "not healthy: see the log in " + str(config.data_volume / "log")
-            self.stdout.write(f"running as process {pid} at {config.external_url}, {state}")
+            state = gettext("healthy") if healthy else gettext("not healthy: see the log in {log}")
+            line = gettext("running as process {pid} at {url}, {state}")
+            log = config.data_volume / "log"
+            self.stdout.write(line.format(pid=pid, url=config.external_url, state=state.format(log=log)))
         if not healthy:
             sys.exit(_EXIT_NOT_RUNNING if pid is None else _EXIT_UNHEALTHY)

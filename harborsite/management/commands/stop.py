@@ -7,10 +7,11 @@ from typing import Any
 from harborsite.config import current
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.instance import stop
+from harborsite.shelltext import gettext
 
 
 class Command(OperatorCommand):
     help = "End the server that works on this data volume, and wait until it has ended."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.print_step("Server", "stopped" if stop(current()) else "not running")
+        self.print_step(gettext("Server"), gettext("stopped") if stop(current()) else gettext("not running"))

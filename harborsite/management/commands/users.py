@@ -13,6 +13,7 @@ from harborsite.config import current
 from harborsite.setup import SetupError
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.readiness import check_prepared
+from harborsite.shelltext import gettext
 from projects.identity import lockout, second_factor
 from projects.models import User
 from projects.services import accounts
@@ -96,7 +97,7 @@ class Command(OperatorCommand):
     def _drop_second_factor(self, options: dict[str, Any]) -> User:
         user = named(options)
         if not second_factor.switch_off(user=user, actor=ACTOR):
-            raise SetupError(f"{user.username!r} has no second factor")
+            raise SetupError(gettext("{username!r} has no second factor").format(username=user.username))
         return user
 
     def _unlock(self, options: dict[str, Any]) -> User:
@@ -109,7 +110,9 @@ def named(options: dict[str, Any]) -> User:
     username = options["username"]
     user = User.objects.living().filter(username=username).first()
     if user is None:
-        raise SetupError(f"there is no user {username!r}. 'manage.py users list' shows all.")
+        raise SetupError(
+            gettext("there is no user {username!r}. 'manage.py users list' shows all.").format(username=username)
+        )
     return user
 
 
@@ -120,7 +123,7 @@ def given_password(options: dict[str, Any]) -> str:
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("Password: ")
     if getpass.getpass("Again: ") != password:
-        raise SetupError("the two passwords differ")
+        raise SetupError(gettext("the two passwords differ"))
     return password
 
 

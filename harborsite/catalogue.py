@@ -1,6 +1,6 @@
-"""Compiling the translations: gettext's `msgfmt` in a few lines, because a fresh machine does not have it.
+"""Reading and compiling the translations: gettext's `msgfmt` in a few lines, because a fresh machine does not have it.
 
-No Django here: the tests compile before it is set up.
+No Django here: what a shell is told, and the tests, need it before Django is set up.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from harborsite.config import BASE_DIR
 from harborsite.files import write_whole
 
-SOURCES = BASE_DIR / "harborsite" / "locale"
+SOURCES = Path(__file__).resolve().parent / "locale"
 _MAGIC, _HEADER_SIZE, _ENTRY_SIZE = 0x950412DE, 28, 8
 
 
@@ -28,16 +27,21 @@ def compile_all(target: Path) -> list[str]:
     return made
 
 
+def messages(locale: str) -> dict[str, str]:
+    """Every message of a catalogue with its translation."""
+    return dict(_messages((SOURCES / locale / "LC_MESSAGES" / "django.po").read_text(encoding="utf-8")))
+
+
 def compiled(text: str) -> bytes:
     """The binary form of a catalogue, as the GNU gettext manual describes it; fuzzy entries are left out."""
-    messages = sorted((key.encode(), translation.encode()) for key, translation in _messages(text))
-    count = len(messages)
+    pairs = sorted((key.encode(), translation.encode()) for key, translation in _messages(text))
+    count = len(pairs)
     texts_at = _HEADER_SIZE + 2 * count * _ENTRY_SIZE
     tables, texts = b"", b""
     for column in (0, 1):
-        for message in messages:
-            tables += struct.pack("<II", len(message[column]), texts_at + len(texts))
-            texts += message[column] + b"\0"
+        for pair in pairs:
+            tables += struct.pack("<II", len(pair[column]), texts_at + len(texts))
+            texts += pair[column] + b"\0"
     translations_at = _HEADER_SIZE + count * _ENTRY_SIZE
     header = struct.pack("<7I", _MAGIC, 0, count, _HEADER_SIZE, translations_at, 0, _HEADER_SIZE)
     return header + tables + texts

@@ -1,0 +1,71 @@
+"""What a shell is told, in its own language: before Django is set up, and in commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.utils import translation
+
+from harborsite import shelltext
+from harborsite.config import BASE_DIR, ConfigError, load
+
+OWN = {"PYTHONUTF8": "1", "DJANGO_SETTINGS_MODULE": "harborsite.settings"}  # not the tests'
+CHINESE = {"LC_ALL": "zh_CN.UTF-8"}
+
+
+def manage(*arguments: str, config: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=BASE_DIR,
+        env=os.environ | OWN | {"HARBOR_CFG": str(config)} | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "C.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh-hans"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "en_GB.UTF-8"}, "en"),
+        ({"LANG": "en_GB.UTF-8", "LC_MESSAGES": "zh_TW"}, "zh-hans"),
+    ],
+)
+def test_the_language_is_that_of_the_locale(environ: dict[str, str], language: str) -> None:
+    assert shelltext.language(environ) == language
+
+
+def test_a_mistake_in_the_configuration_is_told_in_the_shells_language(tmp_path: Path) -> None:
+    file = tmp_path / "harbor.cfg"
+    file.write_text("hostname = registry.example.com\nhttp_port = none\n")
+    said = manage("status", config=file, **CHINESE)
+    assert said.returncode == 1
+    assert said.stderr.strip() == f"配置错误：{file}:2：http_port：'none' 不可用：必须是 0 到 65535 之间的整数"
+
+
+def test_commands_speak_the_shells_language(tmp_path: Path) -> None:
+    file = tmp_path / "harbor.cfg"
+    file.write_text(f"hostname = registry.example.com\nhttp_port = 8099\ndata_volume = {tmp_path / 'data'}\n")
+    assert manage("status", config=file, **CHINESE).stdout.strip() == "未运行"
+    refused = manage("users", "list", config=file, **CHINESE)
+    assert refused.stderr.strip() == f"错误：{tmp_path / 'data'} 尚未为此版本准备。请运行 'manage.py prepare'。"
+
+
+def test_what_a_request_is_told_is_in_its_own_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    for language, complaint in (("en", "must be a host name"), ("zh-hans", "必须是主机名")):
+        with translation.override(language), pytest.raises(ConfigError, match=complaint):
+            load(_file(tmp_path, "hostname =\n"), {})
+
+
+def _file(directory: Path, text: str) -> Path:
+    file = directory / "other.cfg"
+    file.write_text(text)
+    return file
