@@ -15,7 +15,7 @@ from replication.models import VENDOR_TYPE, Registry, ReplicationPolicy
 from tests import images
 from tests.replication.conftest import carry_out, push_here
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("loopback")]
+pytestmark = pytest.mark.usefixtures("loopback")
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ def rule(registry: Registry, **changes: Any) -> ReplicationPolicy:
     return ReplicationPolicy.objects.create(**{"name": "nightly", "dest_registry": registry, **changes})
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_rule_is_made_run_and_followed_to_the_log(boss: Client, library: Project, distribution: str) -> None:
     """The whole way by pages, to a real registry."""
     push_here(library, "library/portal/app", ("v1", "v2"), images.image("portal"))
