@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from harborsite.jobs import runner
 from harborsite.jobs.models import Execution
-from projects.models import Project
+from projects.models import Project, User
 from registry.oci.digest import Digest
 from registry.services import manifests, uploads
 from replication import flow
+from replication.models import Registry, ReplicationPolicy
+from replication.services import policies
 from tests.images import Manifest
 from tests.services import docker_registry
 from tests.test_outbound import LOOPBACK, allow
@@ -54,6 +57,14 @@ def push_here(project: Project, repository: str, tags: tuple[str, ...], image: M
         )
 
 
+def policy(admin: User, registry: Registry, names: str, *, pull: bool = False, **changes: Any) -> ReplicationPolicy:
+    """A policy for the repositories that `names` means."""
+    side = {"src_registry" if pull else "dest_registry": registry.pk}
+    filters = [{"type": "name", "value": names}]
+    fields = {"name": "rule", "enabled": True, "override": True, "filters": filters, **side, **changes}
+    return policies.create_policy(description=policies.Description(**fields), actor=admin)
+
+
 def carry_out(execution: Execution) -> Execution:
     """All that a worker would do about it, in the order of the tasks."""
     runner.launch(execution.pk)
@@ -76,4 +87,4 @@ def log_of(execution: Execution) -> str:
     return "".join(part.text for task in execution.tasks.order_by("pk") for part in task.log_parts.all())
 
 
-__all__ = ["carry_out", "carry_out_to_the_end", "log_of", "push_here"]
+__all__ = ["carry_out", "carry_out_to_the_end", "log_of", "policy", "push_here"]

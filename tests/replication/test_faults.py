@@ -21,10 +21,10 @@ from registry.models import Artifact, Blob, BlobUpload, Repository
 from registry.services import uploads
 from replication.adapters import session
 from replication.models import Registry, ReplicationPolicy
-from replication.services import executions, policies
+from replication.services import executions
 from tests import images
 from tests.images import OCI_MANIFEST, digest_of
-from tests.replication.conftest import carry_out, carry_out_to_the_end, log_of, push_here
+from tests.replication.conftest import carry_out, carry_out_to_the_end, log_of, policy, push_here
 from tests.replication.standin import Call, Fault, StandIn, standin
 from tests.test_outbound import certificate_for
 
@@ -43,13 +43,6 @@ def registered(far: StandIn, **changes: Any) -> Registry:
     user, secret = far.account
     fields = {"name": "far", "type": "docker-registry", "url": far.url, **changes}
     return Registry.objects.create(**fields, access_key=user, access_secret=seal(secret))
-
-
-def policy(admin: User, registry: Registry, names: str, *, pull: bool = False, **changes: Any) -> ReplicationPolicy:
-    side = {"src_registry" if pull else "dest_registry": registry.pk}
-    filters = [{"type": "name", "value": names}]
-    fields = {"name": "rule", "enabled": True, "override": True, "filters": filters, **side, **changes}
-    return policies.create_policy(description=policies.Description(**fields), actor=admin)
 
 
 @pytest.fixture
