@@ -165,6 +165,15 @@ def test_an_unreachable_target_is_given_up_with_a_reason(push: ReplicationPolicy
     assert log_of(execution).count("trying again") == 3 * 4
 
 
+def test_an_unreachable_source_fails_the_execution_with_a_reason(pull: ReplicationPolicy, far: StandIn) -> None:
+    """There is no task yet that could say it."""
+    ReplicationPolicy.objects.update(filters=[])
+    far.stop()
+    execution = carry_out(executions.start(policy=pull))
+    assert (execution.status, execution.tasks.count()) == (Status.ERROR, 0)
+    assert "cannot be reached" in execution.status_message
+
+
 # --- certificates -----------------------------------------------------------------------------------------
 
 
