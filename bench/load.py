@@ -8,9 +8,10 @@ import os
 import re
 import socket
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
@@ -195,17 +196,30 @@ def in_parallel(workers: int, work: Callable[[int], None]) -> float:
 class Readings:
     per_second: float
     megabytes_per_second: float
+    p95_ms: float  # within which 95 of 100 requests were answered
 
 
-def wrk(url: str, token: str, connections: int, seconds: float) -> Readings:
+_TELL_P95 = 'done = function(summary, latency) io.write(string.format("p95 %d us\\n", latency:percentile(95))) end\n'
+
+
+def reader(token: str) -> Mapping[str, str]:
+    """The headers of a client that reads manifests."""
+    return {"Authorization": f"Bearer {token}", "Accept": MANIFEST_TYPE}
+
+
+def wrk(url: str, headers: Mapping[str, str], connections: int, seconds: float) -> Readings:
     """Read `url` over and over with `connections` connections."""
-    headers = ["-H", f"Authorization: Bearer {token}", "-H", f"Accept: {MANIFEST_TYPE}"]
-    argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "30s", *headers, url]
-    text = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    given = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(_TELL_P95)
+        script.flush()
+        argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "30s", "-s", script.name]
+        text = subprocess.run([*argv, *given, url], capture_output=True, text=True, check=True).stdout
     if trouble := re.search(r"Non-2xx.*|Socket errors.*", text):
         raise BenchmarkError(f"GET {url}: {trouble[0]}")
     requests = re.search(r"Requests/sec:\s+([\d.]+)", text)
     transfer = re.search(r"Transfer/sec:\s+([\d.]+)([KMG]?B)", text)
-    if not requests or not transfer:
+    slow = re.search(r"p95 (\d+) us", text)
+    if not requests or not transfer or not slow:
         raise BenchmarkError(f"GET {url}: wrk said {text!r}")
-    return Readings(float(requests[1]), float(transfer[1]) * _UNITS[transfer[2]])
+    return Readings(float(requests[1]), float(transfer[1]) * _UNITS[transfer[2]], int(slow[1]) / 1000)

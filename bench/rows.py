@@ -59,14 +59,14 @@ class Row:
 
 def _read(path: Callable[[Target], str], connections: int) -> Callable[[Target, float], float]:
     def measure(target: Target, seconds: float) -> float:
-        return load.wrk(target.url(path(target)), target.token, connections, seconds).per_second
+        return load.wrk(target.url(path(target)), load.reader(target.token), connections, seconds).per_second
 
     return measure
 
 
 def _read_large(target: Target, seconds: float) -> float:
     url = target.url(f"blobs/{load.digest_of(target.large)}")
-    return load.wrk(url, target.token, 16, seconds).megabytes_per_second
+    return load.wrk(url, load.reader(target.token), 16, seconds).megabytes_per_second
 
 
 def _push_one(target: Target, seconds: float) -> float:

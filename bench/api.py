@@ -1,0 +1,190 @@
+"""`python -m bench.api`: the REST API on demo content, each row beside docker-registry's manifest GET."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import http.cookiejar
+import json
+import shutil
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+
+from bench import load, report
+from bench.rows import Target
+from bench.servers import token_of
+from tests.services import Site, docker_registry, harborsite, own_database
+
+BEGIN, END = "<!-- api -->", "<!-- /api -->"
+SIZE = "40x20x5"  # what Harbor's figures were measured on
+HARBOR_PEER = 834  # docker-registry's manifest GET per second beside Harbor's figures
+CONNECTIONS = (1, 8, 64)
+JUDGED = 8  # at so many connections Harbor's figures were measured
+GOAL = 3.0  # times Harbor's ratio
+PROJECT, REPOSITORY = "demo-002", "web-002"
+_ARTIFACTS = f"/api/v2.0/projects/{PROJECT}/repositories/{REPOSITORY}/artifacts"
+
+
+@dataclass(frozen=True)
+class Row:
+    """`harbor` is Harbor 2.16's figure; `must` is how much of its ratio each release keeps."""
+
+    title: str
+    path: str
+    harbor: float
+    must: float = 0.5
+    with_password: bool = False
+
+
+ROWS = (
+    Row("list projects", "/api/v2.0/projects", 103, must=1),
+    Row("get project", f"/api/v2.0/projects/{PROJECT}", 546),
+    Row("list repositories", f"/api/v2.0/projects/{PROJECT}/repositories", 265),
+    Row("list artifacts with tags and labels", f"{_ARTIFACTS}?with_tag=true&with_label=true", 315),
+    Row("get artifact", f"{_ARTIFACTS}/latest", 534),
+    Row("artifact tags", f"{_ARTIFACTS}/latest/tags", 573),
+    Row("members", f"/api/v2.0/projects/{PROJECT}/members", 787),
+    Row("audit log", "/api/v2.0/auditlog-exts", 739),
+    Row("users", "/api/v2.0/users", 909),
+    Row("search", "/api/v2.0/search?q=web", 31, must=1),
+    Row("quotas", "/api/v2.0/quotas", 29, must=1),
+    Row("statistics", "/api/v2.0/statistics", 451),
+    Row("catalogue", "/v2/_catalog?n=100", 529),
+    Row(
+        "token by password",
+        f"/service/token?service=harbor-registry&scope=repository:{PROJECT}/{REPOSITORY}:pull",
+        9,
+        must=1,
+        with_password=True,
+    ),
+    Row("get project by password", f"/api/v2.0/projects/{PROJECT}", 15, must=1, with_password=True),
+)
+
+
+@dataclass
+class Figures:
+    """Every round's figures of one row at one number of connections; `peer` was measured right before each."""
+
+    ours: list[float] = field(default_factory=list)
+    p95: list[float] = field(default_factory=list)
+    peer: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        return median(ours / peer for ours, peer in zip(self.ours, self.peer, strict=True))
+
+
+Results = Mapping[tuple[str, int], Figures]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.api", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each row is measured (default: 3)")
+    parser.add_argument("--seconds", type=float, default=2, help="how long each lasts (default: 2)")
+    parser.add_argument("--only", default="", help="measure only the rows whose title contains this")
+    parser.add_argument("--connections", type=int, nargs="*", default=CONNECTIONS, help="default: 1 8 64")
+    parser.add_argument("--write-docs", action="store_true", help="put the table into docs/performance.md")
+    options = parser.parse_args()
+    if missing := [command for command in ("wrk", "docker-registry") if not shutil.which(command)]:
+        sys.exit(f"needed for the benchmark: apt-get install --no-install-recommends {' '.join(missing)}")
+    rows = [row for row in ROWS if options.only in row.title]
+    try:
+        results = measure(rows, options)
+    except load.BenchmarkError as error:
+        sys.exit(f"benchmark: {error}")
+    text = table(rows, results)
+    print(text)
+    if options.write_docs and rows == list(ROWS):
+        report.write_docs(text, BEGIN, END)
+    return 0 if all(verdict(row, results)[0] for row in rows) else 1
+
+
+def measure(rows: Sequence[Row], options: argparse.Namespace) -> Results:
+    results: dict[tuple[str, int], Figures] = {}
+    with servers() as (site, peer):
+        signed_in = {"Cookie": session(site)}
+        credentials = base64.b64encode(f"admin:{site.password}".encode()).decode()
+        by_password = {"Authorization": f"Basic {credentials}"}
+        for number in range(options.rounds):
+            for connections in options.connections:
+                for row in rows:
+                    headers = by_password if row.with_password else signed_in
+                    theirs = load.wrk(peer.url("manifests/v042"), load.reader(peer.token), connections, 1)
+                    ours = load.wrk(site.url + row.path, headers, connections, options.seconds)
+                    figures = results.setdefault((row.title, connections), Figures())
+                    figures.peer.append(theirs.per_second)
+                    figures.ours.append(ours.per_second)
+                    figures.p95.append(ours.p95_ms)
+                    print(
+                        f"{number + 1}/{options.rounds} {row.title}, {connections}: {ours.per_second:,.0f} 1/s, "
+                        f"p95 {ours.p95_ms:.1f} ms, docker-registry {theirs.per_second:,.0f}",
+                        file=sys.stderr,
+                    )
+    return results
+
+
+@contextmanager
+def servers() -> Iterator[tuple[Site, Target]]:
+    """Harborsite with the demo content, and docker-registry with an image."""
+    with own_database() as database, harborsite(database) as site:
+        site.manage("seed_demo", "--size", SIZE)
+        auth = {
+            "realm": f"{site.url}/service/token",
+            "service": "harbor-registry",
+            "issuer": "harbor-token-issuer",
+            "rootcertbundle": str(site.data / "secret" / "root.crt"),
+        }
+        quiet = {"level": "error", "accesslog": {"disabled": True}}
+        with docker_registry(auth={"token": auth}, log=quiet) as host:
+            peer = Target("docker-registry", int(host.rpartition(":")[2]), token_of(site))
+            peer.fill()
+            yield site, peer
+
+
+def session(site: Site) -> str:
+    """The cookie of the administrator's session."""
+    jar = http.cookiejar.CookieJar()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    with opener.open(f"{site.url}/api/v2.0/systeminfo", timeout=10) as answer:
+        token = answer.headers["X-Harbor-CSRF-Token"]
+    form = urllib.parse.urlencode({"principal": "admin", "password": site.password}).encode()
+    opener.open(urllib.request.Request(f"{site.url}/c/login", form, {"X-Harbor-CSRF-Token": token}), timeout=10).close()
+    with opener.open(f"{site.url}/api/v2.0/users/current", timeout=10) as answer:
+        if json.load(answer)["username"] != "admin":
+            raise load.BenchmarkError("signing in failed")
+    return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
+
+
+def verdict(row: Row, results: Results) -> tuple[bool, str]:
+    """Whether the row holds what it must, and the cell that says so; told at JUDGED connections alone."""
+    figures = results.get((row.title, JUDGED))
+    if figures is None:
+        return True, ""
+    times = figures.ratio / (row.harbor / HARBOR_PEER)
+    reached = report.verdict(times >= row.must, times >= GOAL)
+    return times >= row.must, f"{row.harbor / HARBOR_PEER:.2f}x | {times:.1f}x | {row.must}x | {reached}"
+
+
+def table(rows: Sequence[Row], results: Results) -> str:
+    connections = sorted({number for _title, number in results})
+    head = " | ".join(f"{number}: 1/s, p95" for number in connections)
+    lines = [
+        f"| | {head} | ratio | Harbor's ratio | times Harbor | must | reached |",
+        f"|---|{'--:|' * len(connections)}--:|--:|--:|--:|---|",
+    ]
+    for row in rows:
+        found = [results[row.title, number] for number in connections]
+        cells = [f"{median(each.ours):,.0f}, {median(each.p95):.0f} ms" for each in found]
+        judged = results.get((row.title, JUDGED))
+        ratio = f"{judged.ratio:.2f}x" if judged else ""
+        lines.append(f"| {row.title} | {' | '.join(cells)} | {ratio} | {verdict(row, results)[1]} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
