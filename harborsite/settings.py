@@ -135,7 +135,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=5)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 SILENCED_SYSTEM_CHECKS = ["axes.W002", "axes.W003"]  # its middleware and backend are not used
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "projects.identity.sessions"
 SESSION_COOKIE_NAME = "sid"
 SESSION_COOKIE_AGE = 3600
 SESSION_COOKIE_SAMESITE = "Lax"

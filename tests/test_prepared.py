@@ -7,9 +7,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
+from django.db.models.functions import Lower
 
-from harborsite.db.prepared import BATCH, Change, Insert, prepared, prepared_change
+from harborsite.db.prepared import (
+    BATCH,
+    MOST,
+    Change,
+    Insert,
+    prepared,
+    prepared_change,
+    prepared_count,
+    prepared_models,
+)
 from projects.models import Project, User
 from registry.models import BlobUpload
 
@@ -82,6 +92,30 @@ def test_a_new_row_tells_its_key(alice: User) -> None:
 def test_a_batch_may_be_short_but_not_empty(commons: Project, library: Project) -> None:
     assert list(_named(["commons"])) == [("commons",)]
     assert list(_named(["library", "commons", "absent"])) == [("commons",), ("library",)]
-    for wrong in ([], ["x"] * (BATCH + 1)):
+    assert list(_named(["library", *["absent"] * BATCH])) == [("library",)]
+    for wrong in ([], ["x"] * (MOST + 1)):
         with pytest.raises(ValueError, match="batch"):
             _named(wrong)
+
+
+@prepared_models
+def _with_owner(owner: int) -> QuerySet[Project]:
+    rows = Project.objects.filter(owner=owner).select_related("owner").annotate(members_held=Count("members"))
+    return rows.order_by("name")
+
+
+@prepared_count
+def _owned(owner: int) -> QuerySet[Project]:
+    return Project.objects.filter(owner=owner).select_related("owner").annotate(shown=Lower("name")).order_by("shown")
+
+
+def test_objects_come_with_what_was_asked_for(
+    commons: Project, library: Project, django_assert_num_queries: Any
+) -> None:
+    with django_assert_num_queries(1):
+        found, _library = _with_owner(commons.owner_id)
+        assert (found, found.owner.username, found.members_held) == (commons, "alice", 1)
+        assert found.creation_time == commons.creation_time
+    assert _with_owner(0) == []
+    assert _owned(commons.owner_id) == 2
+    assert _owned(0) == 0

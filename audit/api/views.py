@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from django.db.models import QuerySet
@@ -10,9 +11,9 @@ from rest_framework.request import Request
 from audit.describe import description
 from audit.events import EVENT_TYPES
 from audit.models import AuditLog
-from harborsite.api import query
 from harborsite.api.answers import Answer, Paged, Time
-from harborsite.api.paging import paged, paged_list
+from harborsite.api.listing import Listing, listed
+from harborsite.api.paging import paged_list
 from harborsite.api.query import Column, to_flag, to_number, to_time
 from harborsite.api.wire import stamp
 from harborsite.principal import Principal
@@ -63,10 +64,21 @@ def render(row: AuditLog) -> ShownRow:
     }
 
 
-def _page(request: Request, rows: QuerySet[AuditLog]) -> Paged[ShownRow]:
-    rows = query.filtered(rows, query.parse(request.GET.get("q", "")), COLUMNS)
-    rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-op_time", "-pk"))
-    return paged(request, rows, lambda found: [render(row) for row in found])
+def _render(rows: Sequence[AuditLog]) -> list[ShownRow]:
+    return [render(row) for row in rows]
+
+
+def _all() -> QuerySet[AuditLog]:
+    return AuditLog.objects.all()
+
+
+def _of_project(project: int) -> QuerySet[AuditLog]:
+    return AuditLog.objects.filter(project_id=project)
+
+
+_NEWEST_FIRST = ("-op_time", "-pk")
+_LOG = Listing(_all, COLUMNS, _NEWEST_FIRST)
+_PROJECT_LOG = Listing(_of_project, COLUMNS, _NEWEST_FIRST)
 
 
 class AuditLogsView(ApiView):
@@ -75,17 +87,17 @@ class AuditLogsView(ApiView):
     actions = {"GET": SIGNED_IN}
 
     def get(self, request: Request) -> Paged[ShownRow]:
-        rows = AuditLog.objects.all()
-        if not can_system(self.who, "audit-log:list"):
-            rows = rows.filter(project_id__in=readable_projects(self.who))
-        return _page(request, rows)
+        if can_system(self.who, "audit-log:list"):
+            return listed(request, _LOG, _render)
+        readable = readable_projects(self.who)
+        return listed(request, _LOG, _render, narrow=lambda rows: rows.filter(project_id__in=readable))
 
 
 class ProjectLogsView(ProjectView):
     actions = {"GET": "log:list"}
 
     def get(self, request: Request, project_name_or_id: str) -> Paged[ShownRow]:
-        return _page(request, AuditLog.objects.filter(project_id=self.project.pk))
+        return listed(request, _PROJECT_LOG, _render, self.project.pk)
 
 
 class OldLogsView(ApiView):
@@ -98,7 +110,7 @@ class OldLogsView(ApiView):
 
 
 def _nothing(request: Request) -> Paged[OldRow]:
-    _page(request, AuditLog.objects.none())  # what is asked for is looked at all the same
+    listed(request, _LOG, _render, narrow=QuerySet.none)  # what is asked for is looked at all the same
     return paged_list(request, [], list)
 
 

@@ -185,13 +185,18 @@ def _condition(column: Column, term: Term) -> Q:
 
 
 def ordered(rows: QuerySet[M], sort: str, columns: Columns, default: tuple[str, ...]) -> QuerySet[M]:
-    """`rows` in the order of `sort=a,-b`; the primary key makes every order total."""
-    order: list[str] = []
+    """`rows` in the order of `sort=a,-b`."""
+    return rows.order_by(*order(sort, columns, default))
+
+
+def order(sort: str, columns: Columns, default: tuple[str, ...]) -> tuple[str, ...]:
+    """The order of `sort=a,-b` as Django writes it; the primary key makes every order total."""
+    chosen: list[str] = []
     for key in sort.split(","):
         column = columns.get(_snake(key.strip().lstrip("-+")))
         if column is not None:
-            order.append(f"-{column.path}" if key.strip().startswith("-") else column.path)
-    return rows.order_by(*(order or default), "pk")
+            chosen.append(f"-{column.path}" if key.strip().startswith("-") else column.path)
+    return (*(chosen or default), "pk")
 
 
 def _snake(key: str) -> str:

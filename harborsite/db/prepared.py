@@ -12,30 +12,39 @@
 
     rename(1, "books")  # 1
 
+    @prepared_models
+    def of_project(project: int) -> QuerySet[Member]:
+        return Member.objects.filter(project=project).select_related("user")
+
+    of_project(1)  # [<Member: alice>]
+
 The function is called once, with a stand-in for each argument, which must reach the SQL as a parameter: not a
-condition on it in Python, not a limit. A list is for `in`, and holds at least one and at most BATCH values. Rows are
+condition on it in Python, not a limit. A list is for `in`, and holds at least one and at most MOST values. Rows are
 always read afresh; only the SQL is kept.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from inspect import signature
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import AutoField, Model, QuerySet
+from django.db.models import AutoField, Count, Model, QuerySet
+from django.db.models.query import get_related_populators
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 from django.utils import timezone
 
 Row = tuple[Any, ...]
+Finish = Callable[[Sequence[Row]], Any]  # makes of the rows what the caller gets
 M = TypeVar("M", bound=Model)
-BATCH: Final = 16
+BATCH: Final = 16  # of most lists; one that is longer takes a statement that is wider
+MOST: Final = 128
 _FIRST: Final = 0x7E57_0000  # of the integers that stand in; the other kinds count along
 _STAND_INS: Final[Mapping[str, Callable[[int], Any]]] = {
     "str": lambda number: f"\ue000{number}",
@@ -53,59 +62,135 @@ class Change:
     values: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """The SQL for lists of certain widths, where its arguments go, and what becomes of the rows."""
+
+    sql: str
+    parameters: Sequence[tuple[int | None, Any]]
+    finish: Finish
+
+
 class _Statement:
-    """The SQL of one function, and where its arguments go."""
+    """The SQL of one function, built once for each width of its lists."""
 
     def __init__(self, build: Callable[..., Any]) -> None:
         self._build = build
         self.__doc__ = build.__doc__
         self._kinds = [str(build.__annotations__[name]) for name in signature(build).parameters]
         self._lock = threading.Lock()
-        self._ready = False
+        self._plans: dict[tuple[int, ...], _Plan] = {}
 
-    def _execute(self, cursor: Any, arguments: tuple[Any, ...]) -> None:
-        if not self._ready:
+    def _execute(self, cursor: Any, arguments: tuple[Any, ...]) -> _Plan:
+        widths = tuple(_width(argument) for argument in arguments if isinstance(argument, list))
+        plan = self._plans.get(widths)
+        if plan is None:
             with self._lock:
-                self._prepare()
-                self._ready = True
+                plan = self._plans[widths] = self._prepare(widths)
         given = [_adapted(value) for argument in arguments for value in _flat(argument)]
-        cursor.execute(self._sql, [value if at is None else given[at] for at, value in self._parameters])
+        cursor.execute(plan.sql, [value if at is None else given[at] for at, value in plan.parameters])
+        return plan
 
-    def _prepare(self) -> None:
-        stand_ins = [_stand_in(kind, number * BATCH) for number, kind in enumerate(self._kinds)]
-        sql, parameters = self._compile(self._build(*stand_ins))
+    def _prepare(self, widths: tuple[int, ...]) -> _Plan:
+        left = iter(widths)
+        stand_ins = [_stand_in(kind, number * MOST, left) for number, kind in enumerate(self._kinds)]
+        sql, parameters, finish = self._compile(self._build(*stand_ins))
         adapted = [_adapted(value) for stand_in in stand_ins for value in _flat(stand_in)]
         order = [adapted.index(value) if value in adapted else None for value in parameters]
         if not set(range(len(adapted))) <= set(order):
             raise TypeError("an argument of a prepared statement is no parameter of its SQL")
-        self._sql, self._parameters = sql, list(zip(order, parameters, strict=True))
+        return _Plan(sql, list(zip(order, parameters, strict=True)), finish)
 
-    def _compile(self, built: Any) -> tuple[str, Sequence[Any]]:
+    def _compile(self, built: Any) -> tuple[str, Sequence[Any], Finish]:
         raise NotImplementedError
 
 
-class Prepared(_Statement):
+class _Query(_Statement):
+    def __call__(self, *arguments: Any) -> Any:
+        with connection.cursor() as cursor:
+            plan = self._execute(cursor, arguments)
+            rows: Sequence[Row] = cursor.fetchall()
+        return plan.finish(rows)
+
+
+class Prepared(_Query):
     """A query; call it for its rows."""
 
-    def __call__(self, *arguments: Any) -> Sequence[Row]:
-        with connection.cursor() as cursor:
-            self._execute(cursor, arguments)
-            rows: Sequence[Row] = cursor.fetchall()
-        return [self._converted(row) for row in rows] if self._converters else rows
+    if TYPE_CHECKING:
 
-    def _compile(self, built: QuerySet[Any, Any]) -> tuple[str, Sequence[Any]]:
+        def __call__(self, *arguments: Any) -> Sequence[Row]: ...
+
+    def _compile(self, built: QuerySet[Any, Any]) -> tuple[str, Sequence[Any], Finish]:
         compiler = built.query.get_compiler(built.db)
         sql, parameters = compiler.as_sql()
-        found = compiler.get_converters([expression for expression, _, _ in compiler.select])
-        self._converters = [(at, functions, expression) for at, (functions, expression) in found.items()]
-        return sql, parameters
+        return sql, parameters, _converting(compiler)
 
-    def _converted(self, row: Row) -> Row:
+
+class PreparedModels(_Query):
+    """A query for rows of a model, with what `select_related` and `annotate` add to them; call it for the objects."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *arguments: Any) -> list[Any]: ...
+
+    def _compile(self, built: QuerySet[Any, Any]) -> tuple[str, Sequence[Any], Finish]:
+        compiler = built.query.get_compiler(built.db)
+        sql, parameters = compiler.as_sql()
+        return sql, parameters, _making(compiler, _converting(compiler))
+
+
+class PreparedCount(_Query):
+    """How many rows a query has."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *arguments: Any) -> int: ...
+
+    def _compile(self, built: QuerySet[Any, Any]) -> tuple[str, Sequence[Any], Finish]:
+        query: Any = built.order_by().query.chain()
+        query.select_related, query.default_cols = False, False
+        query.clear_select_clause()
+        query.add_annotation(Count("*"), "total")
+        query.set_annotation_mask({"total"})
+        sql, parameters = query.get_compiler(built.db).as_sql()
+        return sql, parameters, lambda rows: rows[0][0]
+
+
+def _converting(compiler: Any) -> Finish:
+    """What turns values of the database into those of the fields."""
+    found = compiler.get_converters([expression for expression, _, _ in compiler.select])
+    if not found:
+        return lambda rows: rows
+    converters = [(at, functions, expression) for at, (functions, expression) in found.items()]
+
+    def converted(row: Row) -> Row:
         values = list(row)
-        for at, functions, expression in self._converters:
+        for at, functions, expression in converters:
             for function in functions:
                 values[at] = function(values[at], expression, connection)
         return tuple(values)
+
+    return lambda rows: [converted(row) for row in rows]
+
+
+def _making(compiler: Any, converting: Finish) -> Finish:
+    """What turns rows into objects, as Django's ModelIterable does."""
+    select, info = compiler.select, compiler.klass_info
+    model, fields = info["model"], info["select_fields"]
+    start, stop = fields[0], fields[-1] + 1
+    names = [expression.target.attname for expression, _, _ in select[start:stop]]
+    related = get_related_populators(info, select, DEFAULT_DB_ALIAS)  # type: ignore[call-arg]  # stubs of a later Django
+    annotations = list(compiler.annotation_col_map.items())
+
+    def made(row: Row) -> Any:
+        found = model.from_db(DEFAULT_DB_ALIAS, names, row[start:stop])
+        for populator in related:
+            populator.populate(row, found)
+        for name, at in annotations:
+            setattr(found, name, row[at])
+        return found
+
+    return lambda rows: [made(row) for row in converting(rows)]
 
 
 class PreparedChange(_Statement):
@@ -116,7 +201,7 @@ class PreparedChange(_Statement):
             self._execute(cursor, arguments)
             return int(cursor.rowcount)
 
-    def _compile(self, built: Change) -> tuple[str, Sequence[Any]]:
+    def _compile(self, built: Change) -> tuple[str, Sequence[Any], Finish]:
         query: Any = built.rows.query
         if built.values is None:
             query = query.chain(DeleteQuery)
@@ -124,7 +209,7 @@ class PreparedChange(_Statement):
             query = query.chain(UpdateQuery)
             query.add_update_values(built.values)
         sql, parameters = query.get_compiler(built.rows.db).as_sql()
-        return sql, parameters
+        return sql, parameters, lambda rows: None
 
 
 class Insert(Generic[M]):
@@ -164,18 +249,23 @@ def _unnamed(field: Any) -> Any:
     return field.get_default()
 
 
-def _stand_in(kind: str, number: int) -> Any:
+def _stand_in(kind: str, number: int, widths: Iterator[int]) -> Any:
     one = _STAND_INS[kind.removeprefix("list[").removesuffix("]")]
-    return [one(number + offset) for offset in range(BATCH)] if kind.startswith("list[") else one(number)
+    return [one(number + offset) for offset in range(next(widths))] if kind.startswith("list[") else one(number)
+
+
+def _width(argument: list[Any]) -> int:
+    """Lists come in two widths, so that there are few statements."""
+    if not 0 < len(argument) <= MOST:
+        raise ValueError(f"a batch has 1 to {MOST} values")
+    return BATCH if len(argument) <= BATCH else MOST
 
 
 def _flat(argument: Any) -> Sequence[Any]:
     """A list is filled up with its last value, which an `in` does not mind."""
     if not isinstance(argument, list):
         return (argument,)
-    if not 0 < len(argument) <= BATCH:
-        raise ValueError(f"a batch has 1 to {BATCH} values")
-    return argument + argument[-1:] * (BATCH - len(argument))
+    return argument + argument[-1:] * (_width(argument) - len(argument))
 
 
 def _adapted(value: Any) -> Any:
@@ -192,9 +282,25 @@ def prepared(build: Callable[..., QuerySet[Any, Any]]) -> Prepared:
     return Prepared(build)
 
 
+def prepared_models(build: Callable[..., QuerySet[Any]]) -> PreparedModels:
+    """See the module's description; the function returns a QuerySet of a model."""
+    return PreparedModels(build)
+
+
+def prepared_count(build: Callable[..., QuerySet[Any]]) -> PreparedCount:
+    """See the module's description; what is counted are the rows of the QuerySet that the function returns."""
+    return PreparedCount(build)
+
+
 def prepared_change(build: Callable[..., Change]) -> PreparedChange:
     """See the module's description."""
     return PreparedChange(build)
+
+
+def gathered(statement: Prepared | PreparedModels, values: Sequence[Any]) -> list[Any]:
+    """The rows of a statement that takes one list, however long that is."""
+    parts = (values[start : start + MOST] for start in range(0, len(values), MOST))
+    return [row for part in parts for row in statement(list(part))]
 
 
 def columns(model: type[Model]) -> list[str]:

@@ -22,6 +22,7 @@ from projects import params
 from projects.errors import ProjectNotFound
 from projects.identity.authentication import BasicAuthentication, SessionAuthentication
 from projects.models import Project
+from projects.models.project import project_named, project_numbered
 from projects.permissions import can, can_system
 
 ANYONE = "anyone"  # what is shown depends on who asks
@@ -133,10 +134,9 @@ def is_name(request: Request) -> bool:
 
 def named_project(given: str, *, by_name: bool = False) -> Project | None:
     """The project of that name, or of that id where the text is a number."""
-    projects = Project.objects.all()
-    if not by_name and given.isascii() and given.isdigit():
-        return projects.filter(pk=given).first() if len(given) < 19 else None
-    return projects.filter(name=given).first()
+    if by_name or not (given.isascii() and given.isdigit()):
+        return project_named(given)
+    return project_numbered(int(given)) if len(given) < 19 else None
 
 
 def refuse(who: Principal, project: Project | None, given: str) -> None:

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from harborsite.api import body
 from harborsite.api.answers import Answer, Created, Done, Paged
+from harborsite.api.listing import Listing, listed
 from harborsite.api.paging import Page
 from harborsite.errors import BadRequest, NotFound
 from projects.api.base import ProjectView
@@ -67,21 +68,26 @@ def render(member: Member) -> ShownMember:
     }
 
 
+def _of_project(project: int) -> QuerySet[Any]:
+    rows = Member.objects.filter(project=project).select_related("user", "group")
+    return rows.annotate(entity=Coalesce("user__username", "group__group_name"))
+
+
+_LISTING = Listing(_of_project, {}, ("entity",))
+
+
 class MembersView(ProjectView):
     actions = {"GET": "member:list", "POST": "member:create"}
 
     def get(self, request: Request, project_name_or_id: str) -> Paged[ShownMember]:
         """The total does not know the filter by name: so Harbor's clients have it."""
-        page, rows = Page.of(request), self._rows()
+        name = request.GET.get("entityname")
+        if not name:
+            return listed(request, _LISTING, lambda found: [render(member) for member in found], self.project.pk)
+        page, rows = Page.of(request), _of_project(self.project.pk).filter(entity=name).order_by("entity", "pk")
         total = self.project.members.count()
-        if name := request.GET.get("entityname"):
-            rows = rows.filter(entity=name)
         start, stop = page.bounds
         return Paged([render(member) for member in rows[start:stop]], headers=page.headers(request, total))
-
-    def _rows(self) -> QuerySet[Any]:
-        rows = self.project.members.select_related("user", "group")
-        return rows.annotate(entity=Coalesce("user__username", "group__group_name")).order_by("entity", "pk")
 
     def post(self, request: Request, project_name_or_id: str) -> Created:
         new = body.read(request, NewMember)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NotRequired, TypeAlias, TypedDict
 
 from django.db.models import Count, QuerySet
 from rest_framework.request import Request
 
-from harborsite.api import body, parameters, query
+from harborsite.api import body, parameters
 from harborsite.api.answers import Answer, Created, Done, Paged, Time
-from harborsite.api.paging import paged
+from harborsite.api.listing import Listing, listed
 from harborsite.api.query import Column, to_flag, to_number, to_time
 from harborsite.api.wire import ZERO_TIME, stamp
+from harborsite.db.prepared import gathered, prepared, prepared_models
 from harborsite.errors import BadRequest, Forbidden, NotFound
 from harborsite.principal import Principal
 from projects import params
@@ -136,8 +137,8 @@ def render_allowlist(kept: CVEAllowlist | None, project_id: int | None) -> Shown
     return shape
 
 
-def render(project: Project, who: Principal, repo_count: int, *, detail: bool = True) -> ShownProject:
-    """One project as `who` sees it; its settings, allowlist and owner are expected to be loaded."""
+def render(project: Project, who: Principal, repo_count: int) -> ShownProject:
+    """One project as `who` sees it, without details."""
     roles = _roles(project, who)
     shape: ShownProject = {
         "project_id": project.pk,
@@ -151,11 +152,34 @@ def render(project: Project, who: Principal, repo_count: int, *, detail: bool = 
     }
     if roles:
         shape["current_user_role_id"] = highest_role(roles)
-    if detail:
-        shape["owner_name"] = project.owner.username
-        shape["metadata"] = metadata.of_project(project)
-        shape["cve_allowlist"] = render_allowlist(getattr(project, "cve_allowlist", None), project.pk)
     return shape
+
+
+def render_whole(projects: Sequence[Project], who: Principal) -> list[ShownProject]:
+    """The projects of a page with their details; each kind of detail is read once."""
+    pks = [project.pk for project in projects]
+    counts, settings = repository_counts(projects), metadata.of_projects(projects)
+    owners = dict(gathered(_usernames, sorted({project.owner_id for project in projects})))
+    lists = {kept.project_id: kept for kept in gathered(_allowlists, pks)}
+    return [
+        {
+            **render(project, who, counts.get(project.pk, 0)),
+            "owner_name": owners[project.owner_id],
+            "metadata": settings[project.pk],
+            "cve_allowlist": render_allowlist(lists.get(project.pk), project.pk),
+        }
+        for project in projects
+    ]
+
+
+@prepared
+def _usernames(users: list[int]) -> QuerySet[User, tuple[int, str]]:
+    return User.objects.order_by().filter(pk__in=users).values_list("pk", "username")
+
+
+@prepared_models
+def _allowlists(projects: list[int]) -> QuerySet[CVEAllowlist]:
+    return CVEAllowlist.objects.filter(project__in=projects)
 
 
 def _roles(project: Project, who: Principal) -> set[int]:
@@ -165,38 +189,57 @@ def _roles(project: Project, who: Principal) -> set[int]:
 
 
 def repository_counts(projects: Sequence[Project]) -> Mapping[int, int]:
-    rows = Project.objects.filter(pk__in=[project.pk for project in projects]).order_by()
-    return dict(rows.annotate(count=Count("repositories")).values_list("pk", "count"))
+    return dict(gathered(_repository_counts, [project.pk for project in projects]))
+
+
+@prepared
+def _repository_counts(projects: list[int]) -> QuerySet[Project, tuple[int, int]]:
+    rows = Project.objects.filter(pk__in=projects).order_by()
+    return rows.annotate(count=Count("repositories")).values_list("pk", "count")
 
 
 def visible(who: Principal) -> QuerySet[Project]:
     """What `who` finds in a list of projects."""
-    return Project.objects.all() if can_system(who, "project:list") else Project.objects.visible_to(who)
+    return Project.objects.all() if sees_all(who) else Project.objects.visible_to(who)
+
+
+def sees_all(who: Principal) -> bool:
+    return can_system(who, "project:list")
+
+
+def _all() -> QuerySet[Project]:
+    return Project.objects.all()
+
+
+_LISTING = Listing(_all, COLUMNS, ("name",))
 
 
 class ProjectsView(ApiView):
     actions = {"GET": ANYONE, "HEAD": SIGNED_IN, "POST": SIGNED_IN}
 
     def get(self, request: Request) -> Paged[ShownProject]:
-        rows = query.filtered(visible(self.who), query.parse(request.GET.get("q", "")), COLUMNS)
-        rows = self._narrowed(request, rows)
-        rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("name",))
-        detail = parameters.flag(request, "with_detail", True)
-        if detail:
-            rows = rows.select_related("owner", "cve_allowlist").prefetch_related("metadata")
-        return paged(request, rows, lambda projects: self._render(projects, detail))
+        who, detail = self.who, parameters.flag(request, "with_detail", True)
 
-    def _render(self, projects: Sequence[Project], detail: bool) -> list[ShownProject]:
-        counts = repository_counts(projects) if detail else {}
-        return [render(project, self.who, counts.get(project.pk, 0), detail=detail) for project in projects]
+        def rendered(projects: Sequence[Project]) -> list[ShownProject]:
+            return render_whole(projects, who) if detail else [render(project, who, 0) for project in projects]
 
-    def _narrowed(self, request: Request, rows: QuerySet[Project]) -> QuerySet[Project]:
-        if name := request.GET.get("name"):
-            rows = rows.filter(name__icontains=name)
-        if owner := request.GET.get("owner"):
-            rows = rows.filter(owner__username=owner)
-        public = parameters.flag(request, "public")
-        return rows if public is None else rows.filter(public=public)
+        return listed(request, _LISTING, rendered, narrow=self._narrowing(request))
+
+    def _narrowing(self, request: Request) -> Callable[[QuerySet[Project]], QuerySet[Project]] | None:
+        name, owner, public = request.GET.get("name"), request.GET.get("owner"), parameters.flag(request, "public")
+        if sees_all(self.who) and not name and not owner and public is None:
+            return None
+
+        def narrowed(rows: QuerySet[Project]) -> QuerySet[Project]:
+            if not sees_all(self.who):
+                rows = rows.filter(pk__in=Project.objects.visible_to(self.who).values("pk"))
+            if name:
+                rows = rows.filter(name__icontains=name)
+            if owner:
+                rows = rows.filter(owner__username=owner)
+            return rows if public is None else rows.filter(public=public)
+
+        return narrowed
 
     def head(self, request: Request) -> Done:
         """Whether a name is taken; told to everybody with an account."""
@@ -243,7 +286,7 @@ class OneProjectView(ProjectView):
     actions = {"GET": "project:read", "PUT": "project:update", "DELETE": "project:delete"}
 
     def get(self, request: Request, project_name_or_id: str) -> Answer[ShownProject]:
-        return Answer(render(self.project, self.who, repository_counts([self.project])[self.project.pk]))
+        return Answer(render_whole([self.project], self.who)[0])
 
     def put(self, request: Request, project_name_or_id: str) -> Done:
         new = body.read(request, ProjectRequest)

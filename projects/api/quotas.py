@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from django.db.models import BigIntegerField, Case, F, Value, When
+from django.db.models import BigIntegerField, Case, F, QuerySet, Value, When
 from rest_framework.request import Request
 
-from harborsite.api import body, parameters, query
+from harborsite.api import body, parameters
 from harborsite.api.answers import Answer, Done, Paged, Time
-from harborsite.api.paging import paged
+from harborsite.api.listing import Listing, listed
 from harborsite.api.query import Column, to_number, to_time
 from harborsite.api.wire import ZERO_TIME, stamp
 from harborsite.errors import BadRequest, NotFound
@@ -64,18 +65,28 @@ def render(quota: Quota, update_time: str) -> ShownQuota:
     }
 
 
+def _render(quotas: Sequence[Quota]) -> list[ShownQuota]:
+    return [render(quota, stamp(quota.update_time)) for quota in quotas]
+
+
+def _all() -> QuerySet[Quota]:
+    return Quota.objects.select_related("project").annotate(limit=_UNLIMITED_LAST)
+
+
+_LISTING = Listing(_all, COLUMNS, ("-creation_time",), sorts=SORTS)
+
+
 class QuotasView(ApiView):
     actions = {"GET": "quota:list"}
 
     def get(self, request: Request) -> Paged[ShownQuota]:
-        rows = Quota.objects.select_related("project").annotate(limit=_UNLIMITED_LAST)
+        narrow: Callable[[QuerySet[Quota]], QuerySet[Quota]] | None = None
         if request.GET.get("reference", "project") != "project":
-            rows = rows.none()
-        if given := request.GET.get("reference_id"):
-            rows = rows.filter(project_id=parameters.integer(given, "reference_id"))
-        rows = query.filtered(rows, query.parse(request.GET.get("q", "")), COLUMNS)
-        rows = query.ordered(rows, request.GET.get("sort", ""), SORTS, ("-creation_time",))
-        return paged(request, rows, lambda found: [render(quota, stamp(quota.update_time)) for quota in found])
+            narrow = QuerySet.none
+        elif given := request.GET.get("reference_id"):
+            project = parameters.integer(given, "reference_id")
+            narrow = lambda rows: rows.filter(project_id=project)  # noqa: E731 - one of two narrowings
+        return listed(request, _LISTING, _render, narrow=narrow)
 
 
 class QuotaView(ApiView):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Length
 from rest_framework.request import Request
 
-from harborsite.api import body, parameters, query
+from harborsite.api import body, parameters
 from harborsite.api.answers import Answer, Created, Done, Paged, Time
-from harborsite.api.paging import Page, paged
+from harborsite.api.listing import Listing, listed
+from harborsite.api.paging import Page
 from harborsite.api.query import Column, to_flag, to_number, to_time
 from harborsite.api.wire import stamp, without_empty
 from harborsite.errors import BadRequest, Forbidden, NotFound, PreconditionFailed, Unauthorized
@@ -102,9 +103,7 @@ class UsersView(ApiView):
     actions = {"GET": "user:list", "POST": ANYONE}
 
     def get(self, request: Request) -> Paged[ShownUser]:
-        rows = query.filtered(_listed(), query.parse(request.GET.get("q", "")), COLUMNS)
-        rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("username",))
-        return paged(request, rows, lambda users: [render(user) for user in users])
+        return listed(request, _LISTING, lambda users: [render(user) for user in users])
 
     def post(self, request: Request) -> Created:
         """Administrators make accounts; visitors sign up where that is allowed, never as administrators."""
@@ -250,9 +249,12 @@ def is_self(who: Any, user_id: int) -> bool:
     return isinstance(who, User) and who.pk == user_id
 
 
-def _listed() -> Any:
+def _listed() -> QuerySet[User]:
     """The built-in administrator is in no list."""
     return User.objects.living().filter(~Q(pk=ADMIN_ID))
+
+
+_LISTING = Listing(_listed, COLUMNS, ("username",))
 
 
 def _permission(action: str, place: str) -> Permission:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.backends import BaseBackend
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from harborsite.db.prepared import prepared_models
 from projects.identity.origin import client_address
 from projects.identity.signin import sign_in
 from projects.models import User
@@ -26,4 +28,10 @@ class IdentityBackend(BaseBackend):
 
     def get_user(self, user_id: int) -> User | None:
         """The row as it is now, so that a session ends with the account."""
-        return User.objects.living().filter(pk=user_id, is_active=True).first()
+        found = _active(user_id)
+        return found[0] if found else None
+
+
+@prepared_models
+def _active(pk: int) -> QuerySet[User]:
+    return User.objects.living().order_by().filter(pk=pk, is_active=True)

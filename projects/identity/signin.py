@@ -6,10 +6,11 @@ import hmac
 from collections.abc import Iterator
 
 from django.contrib.auth.hashers import check_password, make_password
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_noop as _
 
 from harborsite.config import KEYS
+from harborsite.db.prepared import prepared_models
 from harborsite.errors import Forbidden
 from projects import params
 from projects.identity import lockout
@@ -79,11 +80,22 @@ def _recall(pair: bytes) -> Account | None:
     if entry is None:
         return None
     kind, pk = entry.account
-    account: Account | None = kind.objects.filter(pk=pk).first()
+    found = (_user if kind is User else _robot)(pk)
+    account: Account | None = found[0] if found else None
     if account and _is_usable(account) and hmac.compare_digest(_fingerprint(account), entry.fingerprint):
         return account
     _remembered.forget(pair)
     return None
+
+
+@prepared_models
+def _user(pk: int) -> QuerySet[User]:
+    return User.objects.order_by().filter(pk=pk)
+
+
+@prepared_models
+def _robot(pk: int) -> QuerySet[Robot]:
+    return Robot.objects.order_by().filter(pk=pk)
 
 
 def _verify(username: str, password: str) -> Account | None:

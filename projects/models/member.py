@@ -39,8 +39,8 @@ class UserGroup(models.Model):
 
 
 class MemberQuerySet(models.QuerySet["Member"]):
-    def held_by(self, user: User) -> MemberQuerySet:
-        """Memberships of `user`, direct and through groups."""
+    def held_by(self, user: User | int) -> MemberQuerySet:
+        """Memberships of `user` (or of that id), direct and through groups."""
         return self.filter(Q(user=user) | Q(group__users=user))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from harborsite.db.prepared import prepared_models
 from harborsite.principal import Principal
 
 
@@ -46,6 +47,27 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+@prepared_models
+def _by_name(name: str) -> models.QuerySet[Project]:
+    return Project.objects.order_by().filter(name=name)
+
+
+@prepared_models
+def _by_id(pk: int) -> models.QuerySet[Project]:
+    return Project.objects.order_by().filter(pk=pk)
+
+
+def project_named(name: str) -> Project | None:
+    """The project as it is now."""
+    found = _by_name(name)
+    return found[0] if found else None
+
+
+def project_numbered(pk: int) -> Project | None:
+    found = _by_id(pk)
+    return found[0] if found else None
 
 
 class ProjectMetadata(models.Model):

@@ -10,9 +10,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from harborsite.db.prepared import prepared
 from projects import permissions
 
 if TYPE_CHECKING:
+    from projects.models.member import Member
     from projects.models.project import Project
 
 
@@ -113,10 +115,8 @@ class User(AbstractBaseUser):
     @cached_property
     def memberships(self) -> dict[int, frozenset[int]]:
         """Project id to the roles held there, directly and through groups; read once per object (one query)."""
-        from projects.models.member import Member
-
         found: dict[int, set[int]] = {}
-        for project, role in Member.objects.held_by(self).values_list("project_id", "role"):
+        for project, role in _memberships(self.pk):
             found.setdefault(project, set()).add(role)
         return {project: frozenset(roles) for project, roles in found.items()}
 
@@ -136,3 +136,10 @@ class User(AbstractBaseUser):
 
     def granted_system(self) -> frozenset[str]:
         return frozenset()
+
+
+@prepared
+def _memberships(user: int) -> models.QuerySet[Member, tuple[int, int]]:
+    from projects.models.member import Member
+
+    return Member.objects.held_by(user).values_list("project_id", "role")

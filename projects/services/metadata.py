@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from harborsite.db.prepared import gathered, prepared
 from harborsite.errors import BadRequest, Conflict
 from harborsite.principal import Principal
-from projects.models import Project
+from projects.models import Project, ProjectMetadata
 from projects.services import lifecycle
 
 TRUE, FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
@@ -40,8 +42,21 @@ KEYS = OPTIONAL | {"public"}
 
 def of_project(project: Project) -> dict[str, str]:
     """All settings as the wire has them; what is not there has its default."""
-    stored = {row.name: row.value for row in project.metadata.all() if row.name in KEYS}
-    return {"public": "true" if project.public else "false", **stored}
+    return of_projects([project])[project.pk]
+
+
+def of_projects(projects: Sequence[Project]) -> Mapping[int, dict[str, str]]:
+    """The same for several, by their ids."""
+    found = {project.pk: {"public": "true" if project.public else "false"} for project in projects}
+    for project_id, name, value in gathered(_stored, list(found)):
+        if name in KEYS:
+            found[project_id][name] = value
+    return found
+
+
+@prepared
+def _stored(projects: list[int]) -> QuerySet[ProjectMetadata, tuple[int, str, str]]:
+    return ProjectMetadata.objects.filter(project__in=projects).values_list("project_id", "name", "value")
 
 
 def is_true(value: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -13,8 +13,10 @@ from rest_framework.request import Request
 
 from harborsite.api import body, parameters, query
 from harborsite.api.answers import Answer, Content, Created, Done, Paged
+from harborsite.api.listing import Listing, listed
 from harborsite.api.paging import paged
 from harborsite.api.query import AllOf, Column, Exact, Fuzzy, Term, to_number, to_time
+from harborsite.db.prepared import prepared_models
 from harborsite.errors import BadRequest, NotFound, Unprocessable
 from projects.api.base import ANYONE, ApiView, ProjectView, named_project, refuse, require
 from registry import icons
@@ -42,16 +44,28 @@ _ROWS = Artifact.objects.select_related("repository").defer("manifest")
 
 def find(repository_name: str, reference: str) -> Artifact:
     """The artifact behind a digest or a tag of the repository of that full name."""
-    if ":" in reference:
-        artifact = _ROWS.filter(repository__name=repository_name, digest=reference).first()
-        mark = "@"
-    else:
-        named = Tag.objects.filter(repository__name=repository_name, name=reference).values("artifact")
-        artifact = _ROWS.filter(pk__in=named).first()
-        mark = ":"
-    if artifact is None:
+    mark, statement = ("@", _at_digest) if ":" in reference else (":", _at_tag)
+    found: list[Artifact] = statement(repository_name, reference)
+    if not found:
         raise NotFound(f"artifact {repository_name[:300]}{mark}{reference[:200]} not found")
-    return artifact
+    return found[0]
+
+
+@prepared_models
+def _at_digest(repository: str, digest: str) -> QuerySet[Artifact]:
+    return _ROWS.order_by().filter(repository__name=repository, digest=digest)
+
+
+@prepared_models
+def _at_tag(repository: str, tag: str) -> QuerySet[Artifact]:
+    return _ROWS.order_by().filter(tags__repository__name=repository, tags__name=tag)
+
+
+def _listed(repository: str) -> QuerySet[Artifact]:
+    return _ROWS.filter(repository__name=repository).listed()
+
+
+_LISTING = Listing(_listed, COLUMNS, ("-push_time", "-pk"))
 
 
 class ArtifactBase(ProjectView):
@@ -116,10 +130,15 @@ class ArtifactsView(ArtifactBase):
         super().authorise(action)
 
     def get(self, request: Request, project_name_or_id: str, repository_name: str) -> Paged[ShownArtifact]:
-        project = getattr(self, "project", None)
+        project, wanted = getattr(self, "project", None), Wanted.of(request)
+
+        def render(found: Sequence[Artifact]) -> list[ShownArtifact]:
+            return render_artifacts(found, wanted)
+
+        if project and not request.GET.get("q"):
+            return listed(request, _LISTING, render, self.repository_name)
         rows = _ROWS.filter(repository__name=self.repository_name) if project else _ROWS.none()
-        wanted = Wanted.of(request)
-        return paged(request, filtered(rows, request), lambda found: render_artifacts(found, wanted))
+        return paged(request, filtered(rows, request), render)
 
     def post(self, request: Request, project_name_or_id: str, repository_name: str) -> Created:
         """Copy `from=project/repository:tag` or `…@digest` into this repository."""

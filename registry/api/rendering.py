@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
+from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from harborsite.api import parameters
 from harborsite.api.answers import Time
 from harborsite.api.wire import stamp, without_empty
+from harborsite.db.prepared import MOST, prepared_models
 from projects.api.labels import ShownLabel
 from projects.api.labels import render as render_label
 from registry import icons
@@ -141,7 +143,12 @@ def render_accessory(accessory: Artifact, subject: Artifact) -> ShownAccessory:
 
 
 def render_artifacts(artifacts: Sequence[Artifact], wanted: Wanted) -> list[ShownArtifact]:
-    """The artifacts of a page, with their repositories loaded; a fixed number of queries."""
+    """The artifacts of a page, with their repositories loaded; a fixed number of queries for each MOST of them."""
+    parts = (artifacts[start : start + MOST] for start in range(0, len(artifacts), MOST))
+    return [shape for part in parts for shape in _rendered(part, wanted)]
+
+
+def _rendered(artifacts: Sequence[Artifact], wanted: Wanted) -> list[ShownArtifact]:
     tags = _tags(artifacts, wanted) if wanted.tags else {}
     labels = _labels(artifacts) if wanted.labels else {}
     accessories = _accessories(artifacts) if wanted.accessories else {}
@@ -205,28 +212,38 @@ def _tags(artifacts: Sequence[Artifact], wanted: Wanted) -> Mapping[int, list[An
         repository = names[tag.artifact_id]
         return bool(rules) and rules[repository.project_id].cover(repository.name, tag.name)
 
-    rows = Tag.objects.filter(artifact__in=list(names)).order_by("-push_time", "-pk")
+    rows: list[Tag] = _tags_of(list(names))
     return _grouped((tag.artifact_id, render_tag(tag, immutable=immutable(tag))) for tag in rows)
 
 
+@prepared_models
+def _tags_of(artifacts: list[int]) -> QuerySet[Tag]:
+    return Tag.objects.filter(artifact__in=artifacts).order_by("-push_time", "-pk")
+
+
 def _labels(artifacts: Sequence[Artifact]) -> Mapping[int, list[Any]]:
-    rows = ArtifactLabel.objects.filter(artifact__in=artifacts).select_related("label").order_by("pk")
+    rows: list[ArtifactLabel] = _labels_of([artifact.pk for artifact in artifacts])
     return _grouped((row.artifact_id, render_label(row.label)) for row in rows)
+
+
+@prepared_models
+def _labels_of(artifacts: list[int]) -> QuerySet[ArtifactLabel]:
+    return ArtifactLabel.objects.filter(artifact__in=artifacts).select_related("label").order_by("pk")
 
 
 def _accessories(artifacts: Sequence[Artifact]) -> Mapping[int, list[Any]]:
     subjects = {(artifact.repository_id, artifact.digest): artifact for artifact in artifacts}
-    rows = (
-        Artifact.objects.filter(
-            repository__in={artifact.repository_id for artifact in artifacts},
-            subject_digest__in={artifact.digest for artifact in artifacts},
-        )
-        .exclude(accessory_type="")
-        .defer("manifest")
-        .order_by("pk")
+    rows: list[Artifact] = _accessories_of(
+        list({artifact.repository_id for artifact in artifacts}), [artifact.digest for artifact in artifacts]
     )
     found = [(subjects.get((row.repository_id, row.subject_digest)), row) for row in rows]
     return _grouped((subject.pk, render_accessory(row, subject)) for subject, row in found if subject)
+
+
+@prepared_models
+def _accessories_of(repositories: list[int], digests: list[str]) -> QuerySet[Artifact]:
+    rows = Artifact.objects.filter(repository__in=repositories, subject_digest__in=digests).exclude(accessory_type="")
+    return rows.defer("manifest").order_by("pk")
 
 
 def _references(indexes: Sequence[Artifact]) -> Mapping[int, list[Any]]:

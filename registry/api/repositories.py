@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
@@ -11,9 +11,10 @@ from rest_framework.request import Request
 
 from harborsite.api import body, query
 from harborsite.api.answers import Answer, Done, Paged, Time
-from harborsite.api.paging import paged
+from harborsite.api.listing import Listing, listed
 from harborsite.api.query import Column, Exact, to_number, to_time
 from harborsite.api.wire import escaped, stamp, without_empty
+from harborsite.db.prepared import gathered, prepared, prepared_models
 from projects.api.base import ANYONE, ApiView, ProjectView
 from registry.errors import RepositoryNotFound
 from registry.models import Artifact, BlobLink, Repository
@@ -37,8 +38,13 @@ class Description:
 
 
 def artifact_counts(found: Sequence[Repository]) -> Mapping[int, int]:
-    rows = Artifact.objects.listed().filter(repository__in=found).order_by()
-    return dict(rows.values_list("repository").annotate(count=Count("pk")))
+    return dict(gathered(_artifact_counts, [repository.pk for repository in found]))
+
+
+@prepared
+def _artifact_counts(repositories: list[int]) -> QuerySet[Artifact, tuple[int, int]]:
+    rows = Artifact.objects.listed().filter(repository__in=repositories).order_by()
+    return rows.values_list("repository").annotate(count=Count("pk"))
 
 
 class ShownRepository(TypedDict):
@@ -71,13 +77,26 @@ def _render(repository: Repository, artifact_count: int) -> ShownRepository:
     return without_empty(shape, "description")
 
 
-def _page(request: Request, rows: QuerySet[Repository]) -> Paged[ShownRepository]:
-    terms = query.parse(request.GET.get("q", ""))
-    if isinstance(term := terms.get("blob_digest"), Exact):
-        rows = rows.filter(name__in=BlobLink.objects.filter(blob__digest=term.value).values("repository_name"))
-    rows = query.filtered(rows, terms, COLUMNS)
-    rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-creation_time", "-pk"))
-    return paged(request, rows, render)
+def _all() -> QuerySet[Repository]:
+    return Repository.objects.all()
+
+
+def _of_project(project: int) -> QuerySet[Repository]:
+    return Repository.objects.filter(project=project)
+
+
+_NEWEST_FIRST = ("-creation_time", "-pk")
+_LISTING = Listing(_all, COLUMNS, _NEWEST_FIRST)
+_PROJECT_LISTING = Listing(_of_project, COLUMNS, _NEWEST_FIRST)
+
+
+def _with_blob(request: Request) -> Callable[[QuerySet[Repository]], QuerySet[Repository]] | None:
+    """What `q=blob_digest=…` asks for."""
+    term = query.parse(request.GET.get("q", "")).get("blob_digest")
+    if not isinstance(term, Exact):
+        return None
+    holders = BlobLink.objects.filter(blob__digest=term.value).values("repository_name")
+    return lambda rows: rows.filter(name__in=holders)
 
 
 class AllRepositoriesView(ApiView):
@@ -86,14 +105,20 @@ class AllRepositoriesView(ApiView):
     actions = {"GET": ANYONE}
 
     def get(self, request: Request) -> Paged[ShownRepository]:
-        return _page(request, Repository.objects.visible_to(self.who))
+        who, with_blob = self.who, _with_blob(request)
+
+        def narrow(rows: QuerySet[Repository]) -> QuerySet[Repository]:
+            visible = rows if who.is_superuser else rows.filter(pk__in=Repository.objects.visible_to(who).values("pk"))
+            return with_blob(visible) if with_blob else visible
+
+        return listed(request, _LISTING, render, narrow=narrow if with_blob or not who.is_superuser else None)
 
 
 class RepositoriesView(ProjectView):
     actions = {"GET": "repository:list"}
 
     def get(self, request: Request, project_name_or_id: str) -> Paged[ShownRepository]:
-        return _page(request, Repository.objects.filter(project=self.project))
+        return listed(request, _PROJECT_LISTING, render, self.project.pk, narrow=_with_blob(request))
 
 
 class RepositoryView(ProjectView):
@@ -114,7 +139,12 @@ class RepositoryView(ProjectView):
 
     def _find(self, name: str) -> Repository:
         full = f"{self.project.name}/{name}"
-        repository = Repository.objects.select_related("project").filter(project=self.project, name=full).first()
-        if repository is None:
+        found: list[Repository] = _named(self.project.pk, full)
+        if not found:
             raise RepositoryNotFound(f"repository {full[:300]} not found")
-        return repository
+        return found[0]
+
+
+@prepared_models
+def _named(project: int, name: str) -> QuerySet[Repository]:
+    return Repository.objects.order_by().select_related("project").filter(project=project, name=name)

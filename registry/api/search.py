@@ -55,13 +55,12 @@ class SearchView(ApiView):
         return Answer({"project": self._projects(text), "repository": self._repositories(text)})
 
     def _projects(self, text: str) -> list[ShownProject]:
-        rows = visible(self.who).filter(name__contains=text).prefetch_related("metadata").order_by("name")
-        found = list(rows[:MAX_FOUND])
-        counts = repository_counts(found)
+        found = list(visible(self.who).filter(name__contains=text).order_by("name")[:MAX_FOUND])
+        counts, settings = repository_counts(found), metadata.of_projects(found)
         return [
             {
-                **render_project(project, self.who, counts.get(project.pk, 0), detail=False),
-                "metadata": metadata.of_project(project),
+                **render_project(project, self.who, counts.get(project.pk, 0)),
+                "metadata": settings[project.pk],
             }
             for project in found
         ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
 from rest_framework.request import Request
 
-from harborsite.api import body, parameters, query
+from harborsite.api import body, parameters
 from harborsite.api.answers import Created, Done, Paged
-from harborsite.api.paging import paged
+from harborsite.api.listing import Listing, listed
 from harborsite.api.query import Column, to_number, to_time
 from harborsite.errors import BadRequest
 from registry.api.artifacts import ArtifactBase
@@ -27,6 +29,13 @@ COLUMNS = {
 }
 
 
+def _of_artifact(artifact: int) -> QuerySet[Tag]:
+    return Tag.objects.filter(artifact=artifact)
+
+
+_LISTING = Listing(_of_artifact, COLUMNS, ("-push_time", "-pk"))
+
+
 @dataclass(frozen=True, slots=True)
 class NewTag:
     name: str
@@ -36,16 +45,15 @@ class TagsView(ArtifactBase):
     actions = {"GET": "tag:list", "POST": "tag:create"}
 
     def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Paged[ShownTag]:
-        rows = query.filtered(
-            Tag.objects.filter(artifact=self.artifact), query.parse(request.GET.get("q", "")), COLUMNS
-        )
-        rows = query.ordered(rows, request.GET.get("sort", ""), COLUMNS, ("-push_time", "-pk"))
         rules = Rules(self.project.pk) if parameters.flag(request, "with_immutable_status", False) else None
 
         def immutable(tag: Tag) -> bool:
             return rules is not None and rules.cover(self.repository_name, tag.name)
 
-        return paged(request, rows, lambda found: [render_tag(tag, immutable=immutable(tag)) for tag in found])
+        def render(found: Sequence[Tag]) -> list[ShownTag]:
+            return [render_tag(tag, immutable=immutable(tag)) for tag in found]
+
+        return listed(request, _LISTING, render, self.artifact.pk)
 
     def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Created:
         name = body.read(request, NewTag).name

@@ -6,16 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from harborsite.config import current
-from harborsite.db.prepared import columns, instance, prepared
 from harborsite.errors import AppError, BadRequest, Unauthorized
 from harborsite.principal import Principal
 from projects.models import Project
+from projects.models.project import project_named
 from projects.permissions import can, can_system
 from registry.auth.scopes import DELETE, PULL, PUSH, full_name
 from registry.auth.tokens import SERVICE, TokenPrincipal
@@ -88,17 +86,6 @@ def required(method: str, target: Target | None, name: str = "", mount_from: str
             return (*needs, Need(target, mount_from, PULL)) if mounts else needs
         case _:
             return ()
-
-
-@prepared
-def _project_rows(name: str) -> QuerySet[Project, tuple[Any, ...]]:
-    return Project.objects.order_by().filter(name=name).values_list(*columns(Project))
-
-
-def project_named(name: str) -> Project | None:
-    """The project as it is now."""
-    rows = _project_rows(name)
-    return instance(Project, rows[0]) if rows else None
 
 
 def authorise(*, who: Principal, needs: Sequence[Need], request: HttpRequest) -> Admission:

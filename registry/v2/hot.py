@@ -20,8 +20,8 @@ from django.db import DatabaseError, connection
 from harborsite.api.middleware import request_id
 from harborsite.errors import AppError
 from projects.models import Project
+from projects.models.project import project_named
 from registry.auth import tokens
-from registry.auth.access import project_named
 from registry.auth.scopes import PULL, PUSH
 from registry.auth.tokens import TokenPrincipal
 from registry.oci.digest import Digest, DigestError

@@ -156,7 +156,7 @@ def test_a_number_for_a_name_needs_the_header(boss: Client, alice: User) -> None
 @pytest.mark.parametrize(
     ("path", "most"),
     [
-        ("/projects", 6),
+        ("/projects", 8),
         ("/users", 4),
         ("/quotas", 4),
         ("/auditlog-exts", 4),
