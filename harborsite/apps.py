@@ -11,5 +11,8 @@ class HarborsiteConfig(AppConfig):
 
     def ready(self) -> None:
         from harborsite import checks
+        from harborsite.jobs.signals import task_changed
+        from harborsite.observability import tasks
 
         register(checks.check_jobs)
+        task_changed.connect(tasks.count, dispatch_uid="harborsite.observability")

@@ -108,6 +108,13 @@ class Config:
     )
     with_proxy: bool = key(False, to.switch, _("Whether nginx is the only open port, and rsyslog collects all logs."))
     log_format: str = key("plain", to.one_of("plain", "json"), _("plain or json: how log lines are written."))
+    metric_enabled: bool = key(True, to.switch, _("Whether Prometheus metrics are served."))
+    metric_path: str = key("/metrics", to.path, _("Where metrics are served."))
+    metric_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = key(
+        to.networks("127.0.0.0/8 ::1/128"),
+        to.networks,
+        _("Networks that may read metrics without signing in; elsewhere it takes an administrator."),
+    )
     workers: int = key(0, to.integer(0, 64), _("Web processes; 0 means two."))
     threads: int = key(0, to.integer(0, 256), _("Threads of a web process; 0 means sixteen."))
     default_project: str = key("library", to.text, _("Project of one-part image names; empty refuses them."))
@@ -160,6 +167,11 @@ class Config:
     @property
     def external_url(self) -> str:
         return f"{self.ui_url_protocol}://{self.registry_host}"
+
+    @property
+    def metric_dir(self) -> Path:
+        """Where the processes of a running server count."""
+        return self.run_dir / "metrics"
 
     @property
     def run_dir(self) -> Path:

@@ -104,6 +104,14 @@ def networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network,
     return tuple(ipaddress.ip_network(part) for part in value.replace(",", " ").split())
 
 
+def path(value: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", value) or value.startswith(
+        ("/v2", "/api", "/service", "/c/")
+    ):
+        raise ValueError("must be a path such as /metrics, and none of the API's")
+    return value
+
+
 def url(*schemes: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         parts = urlsplit(value)

@@ -3,8 +3,16 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
+from harborsite.config import current
+from harborsite.observability.metrics import MetricsView
 from projects.api.system import ExplorerView, UnknownView, VersionView
 from registry.auth.views import TokenView
+
+
+def _metrics() -> list[URLPattern]:
+    config = current()
+    return [path(config.metric_path.lstrip("/"), MetricsView.as_view())] if config.metric_enabled else []
+
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("registry.v2.urls")),
@@ -14,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("devcenter-api-2.0", ExplorerView.as_view()),
     path("c/", include("projects.api.session_urls")),
     re_path(r"^api(/|$)", UnknownView.as_view()),
+    *_metrics(),
     path("", admin.site.urls),
 ]
 handler400 = "harborsite.portal.failures.bad_request"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 from harborsite.config import Config
-from harborsite.observability import logs
+from harborsite.observability import logs, meters
 from harborsite.server.processes import descendants, die_with_parent
 
 STOP_SECONDS: Final = 8.5  # then what still runs is killed: `serve` promises to be gone after ten
@@ -169,6 +169,7 @@ def run(config: Config, *, access_log: bool = False, chore: Callable[[], None] =
     from harborsite.server import application, jobs, web
     from registry.services import pulls
 
+    meters.share(config.metric_dir)  # before anything that counts is loaded
     listeners = web.listen(config)
     whole = application.load()
     connections.close_all()  # a connection must not be shared by a fork
@@ -184,6 +185,7 @@ def run(config: Config, *, access_log: bool = False, chore: Callable[[], None] =
             access_log=access_log,
             on_start=pulls.write_in_background,
             on_exit=pulls.flush,
+            observer=meters.meters(),
         ).run()
 
     def serve_jobs() -> None:

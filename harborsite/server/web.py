@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -42,6 +42,16 @@ class Logger(GunicornLogger):  # type: ignore[misc]
             os.write(1, line.encode("latin-1", "replace"))
 
 
+class Observer(Protocol):
+    """Who counts requests."""
+
+    def began(self) -> None: ...
+
+    def answered(self, environ: Mapping[str, Any], status: str, seconds: float) -> None: ...
+
+    def process_died(self, pid: int) -> None: ...
+
+
 class Web(BaseApplication):  # type: ignore[misc]
     """gunicorn for an application that is loaded and sockets that listen already."""
 
@@ -54,10 +64,12 @@ class Web(BaseApplication):  # type: ignore[misc]
         access_log: bool = False,
         on_start: Callable[[], None] = lambda: None,
         on_exit: Callable[[], None] = lambda: None,
+        observer: Observer | None = None,
     ) -> None:
-        """`on_start` and `on_exit` run in each worker process."""
+        """`on_start` and `on_exit` run in each worker process; `observer` is told of every request."""
         self._config, self._application, self._listeners = config, application, listeners
         self._access_log, self._on_start, self._on_exit = access_log, on_start, on_exit
+        self.observer = observer
         super().__init__()
 
     def load_config(self) -> None:
@@ -78,7 +90,7 @@ class Web(BaseApplication):  # type: ignore[misc]
             "limit_request_field_size": 16380,
             "control_socket_disable": True,
             "post_worker_init": lambda worker: self._on_start(),
-            "child_exit": lambda arbiter, worker: BOARD.clear(worker.age),
+            "child_exit": self._child_exit,
             "worker_exit": lambda arbiter, worker: self._on_exit(),
             "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108 - a heartbeat
         }
@@ -91,6 +103,11 @@ class Web(BaseApplication):  # type: ignore[misc]
             }
         for name, value in settings.items():
             self.cfg.set(name, value)
+
+    def _child_exit(self, arbiter: Any, worker: Any) -> None:
+        BOARD.clear(worker.age)
+        if self.observer is not None:
+            self.observer.process_died(worker.pid)
 
     def load(self) -> WSGIApp:
         return self._application

@@ -406,6 +406,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             _believe_the_proxy(environ)
         if not self.alive:
             resp.force_close()
+        if self.app.observer is not None:
+            self.app.observer.began()
         return Exchange(req, resp, environ, outbox)
 
     @staticmethod
@@ -469,5 +471,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if hasattr(exchange.result, "close"):
                 exchange.result.close()
         finally:
+            took = datetime.now() - exchange.started
             if log:
-                self.log.access(exchange.resp, exchange.req, exchange.environ, datetime.now() - exchange.started)
+                self.log.access(exchange.resp, exchange.req, exchange.environ, took)
+            if self.app.observer is not None:
+                self.app.observer.answered(exchange.environ, str(exchange.resp.status or ""), took.total_seconds())

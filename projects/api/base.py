@@ -17,6 +17,7 @@ from harborsite.api import parameters
 from harborsite.api.converters import PathNumber
 from harborsite.api.negotiation import JsonOrText
 from harborsite.errors import Denied, Forbidden, MethodNotAllowed, Unauthorized, Unprocessable
+from harborsite.observability.meters import OPERATION
 from harborsite.principal import Principal
 from projects import params
 from projects.errors import ProjectNotFound
@@ -68,6 +69,8 @@ class ApiView(APIView):
         return cast(Principal, self.request.user)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        name = type(self).__name__.removesuffix("View")  # as operationId in the OpenAPI document, capitalised
+        request.META[OPERATION] = f"{(request.method or '').capitalize()}{name}"
         if not hasattr(self, (request.method or "").lower()):
             raise MethodNotAllowed(f"method {request.method} is not allowed, but [{self._allowed()}] are")
         for name, value in self.kwargs.items():  # the dictionary that the method is called with
