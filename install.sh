@@ -16,19 +16,34 @@ holds_services=
 usage() {
     echo "usage: ./install.sh [--with-proxy] [--no-start]"
     echo "       ./install.sh --uninstall"
-    echo "Sets Harborsite up from harbor.cfg and starts it. Run again, it upgrades and restarts."
-    echo "  --with-proxy  with nginx in front, rsyslog, and MariaDB unless harbor.cfg names a database; stays so"
-    echo "  --no-start    do all but start"
-    echo "  --uninstall   stop everything and take it away; harbor.cfg and the data stay"
+    say "Sets Harborsite up from harbor.cfg and starts it. Run again, it upgrades and restarts.\n"
+    say "  --with-proxy  with nginx in front, rsyslog, and MariaDB unless harbor.cfg names a database; stays so\n"
+    say "  --no-start    do all but start\n"
+    say "  --uninstall   stop everything and take it away; harbor.cfg and the data stay\n"
 }
 
-step() { printf '%-22s' "$1"; step_open=1; }
-done_with() { printf '%s\n' "$1"; step_open=; }
+# Prints a message, which is a format of printf, with its arguments: in Chinese where the locale asks for it.
+declare -A CHINESE=()
+case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in
+zh*) source deploy/install.zh.sh ;;
+esac
+say() {
+    # shellcheck disable=SC2059 # the formats are ours
+    printf -- "${CHINESE[$1]:-$1}" "${@:2}"
+}
+
+# Prints a text as wide as 22 letters; a Chinese one is as wide as two, and three bytes where the locale is not there.
+column() {
+    local wide=${1//[ -~]/} sample=中
+    printf '%s%*s' "$1" $((22 - ${#1} + ${#wide} - 2 * ${#wide} / ${#sample})) ""
+}
+
+step() { column "$(say "$1")"; step_open=1; }
+done_with() { say "$@"; printf '\n'; step_open=; }
 fail() {
     let_services_start
-    [[ -z $step_open ]] || printf 'failed\n'
-    printf 'install.sh: %s\n' "$1" >&2
-    [[ $# -eq 1 ]] || printf '%s\n' "${@:2}" >&2
+    [[ -z $step_open ]] || { say "failed"; printf '\n'; }
+    { printf 'install.sh: '; say "$@"; printf '\n'; } >&2
     exit 1
 }
 
@@ -39,7 +54,7 @@ interrupted() {
         while kill -0 -- "-$child" 2>/dev/null; do sleep 0.1; done # the next run must not find them at work
     fi
     let_services_start
-    printf '\ninstall.sh: interrupted; run ./install.sh again to go on\n' >&2
+    { printf '\ninstall.sh: '; say "interrupted; run ./install.sh again to go on\n"; } >&2
     exit 130
 }
 
@@ -66,7 +81,7 @@ find_python() {
     for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             SYSTEM_PYTHON=$(command -v "$candidate")
-            done_with "$("$SYSTEM_PYTHON" -c 'import platform; print(platform.python_version())')"
+            done_with "%s" "$("$SYSTEM_PYTHON" -c 'import platform; print(platform.python_version())')"
             return
         fi
     done
@@ -100,26 +115,26 @@ install_packages() {
         return
     fi
     apt_install "${missing[@]}"
-    done_with "installed ${missing[*]}"
+    done_with "installed %s" "${missing[*]}"
 }
 
 apt_install() {
     local line="apt-get install -y --no-install-recommends $*"
-    command -v apt-get >/dev/null || fail "this is no Debian: install what Debian calls: $*"
-    [[ $EUID -eq 0 ]] || fail "packages are missing. Run this, then ./install.sh again:" "  sudo $line"
+    command -v apt-get >/dev/null || fail "this is no Debian: install what Debian calls: %s" "$*"
+    [[ $EUID -eq 0 ]] || fail "packages are missing. Run this, then ./install.sh again:\n  %s" "sudo $line"
     export DEBIAN_FRONTEND=noninteractive
     {
         quietly dpkg --configure -a && # what a broken-off apt-get left
             quietly apt-get -o DPkg::Lock::Timeout=300 update &&
             quietly apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
-    } || fail "apt-get could not install $*. The end of $LOG:" "$(why)"
+    } || fail "apt-get could not install %s. The end of %s:\n%s" "$*" "$LOG" "$(why)"
 }
 
 # The parts that harbor.cfg asks for. The services that Debian would start with their packages stay off: ours are
 # started from configurations of their own, and two of each would quarrel over ports.
 install_parts() {
     local missing
-    missing=$($PYTHON manage.py parts missing 2>&1) || fail "the configuration cannot be used:" "  $missing"
+    missing=$($PYTHON manage.py parts missing 2>&1) || fail "the configuration cannot be used:\n  %s" "$missing"
     [[ -n $missing ]] || return 0
     step "Packages of parts"
     read -r -d '' -a missing <<<"$missing" || true
@@ -129,7 +144,7 @@ install_parts() {
     if [[ -d /run/systemd/system ]]; then
         quietly systemctl disable nginx mariadb rsyslog || true # those that are there
     fi
-    done_with "installed ${missing[*]}, without Debian's own services"
+    done_with "installed %s, without Debian's own services" "${missing[*]}"
 }
 
 hold_services() {
@@ -165,11 +180,11 @@ build_venv() {
     install_packages
     step "Python packages"
     rm -rf "$1"
-    quietly "$SYSTEM_PYTHON" -m venv "$1" || fail "the virtual environment cannot be made:" "$(why)"
+    quietly "$SYSTEM_PYTHON" -m venv "$1" || fail "the virtual environment cannot be made:\n%s" "$(why)"
     quietly "$1/bin/python" -m pip install --disable-pip-version-check -r requirements.txt ||
-        fail "pip could not install requirements.txt. Is there a way to the package index? The end of $LOG:" "$(why)"
+        fail "pip could not install requirements.txt. Is there a way to the package index? The end of %s:\n%s" "$LOG" "$(why)"
     touch "$1/complete"
-    done_with "installed in $1"
+    done_with "installed in %s" "$1"
 }
 
 # Only when nothing runs from them any more.
@@ -184,8 +199,8 @@ drop_old_venvs() {
 make_configuration() {
     step "Configuration"
     if [[ -n ${HARBOR_CFG:-} ]]; then
-        [[ -f $HARBOR_CFG ]] || fail "HARBOR_CFG: there is no file $HARBOR_CFG. Copy harbor.cfg.tmpl there."
-        done_with "$HARBOR_CFG"
+        [[ -f $HARBOR_CFG ]] || fail "HARBOR_CFG: there is no file %s. Copy harbor.cfg.tmpl there." "$HARBOR_CFG"
+        done_with "%s" "$HARBOR_CFG"
     elif [[ -f harbor.cfg ]]; then
         done_with "harbor.cfg"
     else
@@ -201,7 +216,7 @@ manage() {
     begin=$(stat -c %s "$LOG")
     quietly $PYTHON manage.py "$@" || status=$?
     tail -c +$((begin + 1)) "$LOG" | sed '1,/^\$ /d'
-    [[ $status -eq 0 ]] || fail "'manage.py $*' stopped. Put right what it says above, then run ./install.sh again."
+    [[ $status -eq 0 ]] || fail "'manage.py %s' stopped. Put right what it says above, then run ./install.sh again." "$*"
 }
 
 uninstall() {
@@ -217,7 +232,7 @@ uninstall() {
 }
 
 main() {
-    local start=1 with_proxy= uninstall= argument
+    local start=1 with_proxy="" uninstall="" argument
     for argument; do
         case $argument in
             --no-start) start= ;;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,3 +70,31 @@ def _file(directory: Path, text: str) -> Path:
     file = directory / "other.cfg"
     file.write_text(text)
     return file
+
+
+def test_install_sh_has_every_message_in_chinese() -> None:
+    said = re.compile(r'\b(?:say|step|done_with|fail) "((?:[^"\\$]|\\.)+)"')
+    messages = set(said.findall((BASE_DIR / "install.sh").read_text())) - {"%s", "harbor.cfg"}
+    chinese = dict(
+        re.findall(r'^    \["(.+?)"\]="(.+)"$', (BASE_DIR / "deploy/install.zh.sh").read_text(), re.MULTILINE)
+    )
+    assert len(messages) > 20
+    assert messages == set(chinese)
+    for message, translation_ in chinese.items():
+        assert message.count("%s") == translation_.count("%s"), message
+        assert message.count("\\n") == translation_.count("\\n"), message
+
+
+def test_install_sh_speaks_the_shells_language() -> None:
+    for locale, line in (
+        ("zh_CN.UTF-8", "根据 harbor.cfg 安装并启动 Harborsite。再次运行则升级并重启。"),
+        ("C", "Sets Harborsite up"),
+    ):
+        said = subprocess.run(
+            [BASE_DIR / "install.sh", "--help"],
+            env=os.environ | {"LC_ALL": locale},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert line in said.stdout + said.stderr
