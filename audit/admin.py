@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from audit import forwarding, switches
 from audit.events import EVENT_TYPES, Operation, ResourceType
 from audit.models import AuditLog
 from audit.purging import MAX_HOURS, OF_ARTIFACTS, OTHER
@@ -187,7 +188,23 @@ class AuditLogAdmin(PortalAdmin[AuditLog]):
         return rows.filter(project_id__in=[pk for pk, roles in user.memberships.items() if roles & _READERS])
 
     def logs(self, request: HttpRequest) -> HttpResponse:
+        if scope.signed_in(request).is_superuser:
+            self._say_how_forwarding_goes(request)
         return self.list_page(request, _("Logs"))
+
+    def _say_how_forwarding_goes(self, request: HttpRequest) -> None:
+        state = forwarding.state()
+        if state.error and state.since:
+            text = format_html(
+                _("The log collector {destination} has not been reached since {since}: {error}."),
+                destination=state.destination,
+                since=moment(state.since),
+                error=state.error,
+            )
+            waiting = ngettext("{count} record waits to be sent.", "{count} records wait to be sent.", state.waiting)
+            messages.error(request, format_html("{} {}", text, waiting.format(count=state.waiting)))
+        elif not switches.now().keep:
+            messages.info(request, _("Records are sent to {to} and not kept here.").format(to=state.destination))
 
     def project_logs(self, request: HttpRequest) -> HttpResponse:
         return self.list_page(request, _("Logs"))

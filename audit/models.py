@@ -36,3 +36,31 @@ class AuditLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.resource_type} {self.resource}"
+
+
+class Outgoing(models.Model):
+    """A record on its way to the collector, as the finished message; the row goes when that has been sent.
+
+    It is written in the transaction of what it records, so that no crash loses it.
+    """
+
+    message = models.TextField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.message[:80]
+
+
+class Forwarding(models.Model):
+    """How it goes with the collector; one row. `leader` is the process that sends, while its lease lasts."""
+
+    leader = models.CharField(max_length=128, blank=True)
+    lease_until = models.DateTimeField()
+    destination = models.CharField(max_length=300, blank=True)
+    error = models.CharField(max_length=300, blank=True)
+    since = models.DateTimeField()  # when it was reached again, or for the last time not reached any more
+
+    def __str__(self) -> str:
+        return self.destination

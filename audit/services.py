@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
+from audit import switches, syslog
 from audit.events import Operation, ResourceType
-from audit.models import MAX_RESOURCE, AuditLog
+from audit.models import MAX_RESOURCE, AuditLog, Outgoing
 from harborsite.db.prepared import Insert
 from harborsite.principal import Principal
 
@@ -24,20 +25,30 @@ def record(
     successful: bool = True,
     data: Mapping[str, object] | None = None,
 ) -> None:
-    """Add one row now, in the caller's transaction. `actor` may be a bare name where nobody is signed in."""
-    _add(
-        username=name_of(actor),
-        operation=operation,
-        resource_type=resource_type,
-        resource=resource[:MAX_RESOURCE],
-        project_id=project_id,
-        successful=successful,
-        data=dict(data or {}),
-        op_time=timezone.now(),
-    )
+    """Add one row now, in the caller's transaction. `actor` may be a bare name where nobody is signed in.
+
+    Nothing is added for an event type that is switched off.
+    """
+    wanted = switches.now()
+    if f"{operation}_{resource_type}" in wanted.disabled:
+        return
+    values = {
+        "username": name_of(actor),
+        "operation": operation,
+        "resource_type": resource_type,
+        "resource": resource[:MAX_RESOURCE],
+        "project_id": project_id,
+        "successful": successful,
+        "data": dict(data or {}),
+        "op_time": timezone.now(),
+    }
+    if wanted.keep:
+        _add(**values)
+    if wanted.destination:
+        _add_outgoing(message=syslog.message(AuditLog(**values)))
 
 
-_add = Insert(AuditLog)
+_add, _add_outgoing = Insert(AuditLog), Insert(Outgoing)
 
 
 def name_of(actor: Principal | str) -> str:
@@ -57,7 +68,10 @@ class Pull(NamedTuple):
 
 def record_pulls(pulls: Iterable[Pull]) -> None:
     """Add gathered pulls at once."""
-    AuditLog.objects.bulk_create(
+    wanted = switches.now()
+    if f"{Operation.PULL}_{ResourceType.ARTIFACT}" in wanted.disabled:
+        return
+    rows = [
         AuditLog(
             username=pull.username,
             operation=Operation.PULL,
@@ -68,4 +82,8 @@ def record_pulls(pulls: Iterable[Pull]) -> None:
             op_time=pull.when,
         )
         for pull in pulls
-    )
+    ]
+    if wanted.keep:
+        AuditLog.objects.bulk_create(rows)
+    if wanted.destination:
+        Outgoing.objects.bulk_create(Outgoing(message=syslog.message(row)) for row in rows)

@@ -9,6 +9,9 @@ class ProjectsConfig(AppConfig):
     verbose_name = _("Projects")
 
     def ready(self) -> None:
+        from audit import switches
         from projects.identity import log
+        from projects.services import settings
 
         log.connect()
+        switches.follow(settings.audit_switches)

@@ -239,6 +239,56 @@ class Redis:
             return False
 
 
+# --- rsyslog ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def rsyslogd() -> Iterator["Rsyslog"]:
+    """An rsyslogd that listens on UDP and TCP, and that the test may kill and start again."""
+    with workspace("rsyslog") as directory:
+        server = Rsyslog(directory)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.process.kill()
+
+
+class Rsyslog:
+    FIELDS = ("pri", "timereported:::date-rfc3339", "hostname", "app-name", "msgid", "msg")
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.file = directory / "records"
+        line = "\\t".join(f"%{field}%" for field in self.FIELDS)
+        (directory / "rsyslog.conf").write_text(
+            f'''global(workDirectory="{directory}")
+module(load="imudp")
+module(load="imtcp")
+input(type="imudp" address="{LOOPBACK}" port="{self.port}")
+input(type="imtcp" address="{LOOPBACK}" port="{self.port}")
+template(name="fields" type="string" string="{line}\\n")
+action(type="omfile" file="{self.file}" template="fields")
+'''
+        )
+
+    def start(self) -> None:
+        argv = [_daemon("rsyslogd"), "-n", "-f", "rsyslog.conf", "-i", str(self.directory / "pid")]
+        self.process = ServerProcess("rsyslogd", argv, directory=self.directory)
+        self.process.wait_until(self._listens)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((LOOPBACK, self.port)) == 0
+
+    def records(self) -> list[dict[str, str]]:
+        """What was written, by the names of the fields."""
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        names = [field.partition(":")[0] for field in self.FIELDS]
+        return [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
+
+
 # --- Docker -----------------------------------------------------------------------------------------------
 
 

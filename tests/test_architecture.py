@@ -266,6 +266,8 @@ def test_no_two_migrations_share_a_number() -> None:
 
 # Models without a page of their own, each with the reason.
 WITHOUT_A_PAGE: dict[str, str] = {
+    "audit.Outgoing": "gone in seconds; how many wait is on the page of the log",
+    "audit.Forwarding": "one row, shown on the page of the log",
     "projects.ProjectMetadata": "settings of a project, on its page",
     "projects.UserGroup": "filled by sign-in sources; its members are shown on projects",
     "projects.CVEAllowlist": "administered by the REST API",

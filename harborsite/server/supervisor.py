@@ -166,6 +166,7 @@ def run(config: Config, *, access_log: bool = False, chore: Callable[[], None] =
     """Serve in the foreground: web and jobs, until SIGTERM. Raises OSError where the port cannot be had."""
     from django.db import connections
 
+    from audit import forwarding
     from harborsite.server import application, jobs, web
     from registry.services import pulls
 
@@ -177,13 +178,17 @@ def run(config: Config, *, access_log: bool = False, chore: Callable[[], None] =
     gc.collect()
     gc.freeze()  # the collector must not touch, and so copy, what the children share
 
+    def in_each_web_process() -> None:
+        pulls.write_in_background()
+        forwarding.forward_in_background()
+
     def serve_web() -> None:
         web.Web(
             config=config,
             application=whole,
             listeners=listeners,
             access_log=access_log,
-            on_start=pulls.write_in_background,
+            on_start=in_each_web_process,
             on_exit=pulls.flush,
             observer=meters.meters(),
         ).run()

@@ -11,6 +11,8 @@ from django.utils.translation import gettext as _
 
 from audit import services as audit
 from audit.events import Operation, ResourceType
+from audit.switches import Switches
+from harborsite.config import current
 from harborsite.errors import BadRequest
 from harborsite.principal import Principal
 from projects import params
@@ -59,6 +61,18 @@ def _fitting(param: params.Param[Any], value: object) -> Value:
     raise BadRequest(_("invalid value for {key}").format(key=param.key))
 
 
+def audit_switches() -> Switches:
+    """What becomes of records. The endpoint that is set at run time goes before that of harbor.cfg."""
+    endpoint = params.get(params.AUDIT_LOG_FORWARD_ENDPOINT)
+    destination = f"tcp://{endpoint}" if endpoint else current().syslog_url
+    disabled = params.get(params.DISABLED_AUDIT_LOG_EVENT_TYPES)
+    return Switches(
+        destination=destination,
+        keep=not (destination and params.get(params.SKIP_AUDIT_LOG_DATABASE)),
+        disabled=frozenset(event.strip().lower() for event in disabled.split(",")) if disabled else frozenset(),
+    )
+
+
 def _check_together(values: Mapping[str, Value]) -> None:
     """Rules that join several settings."""
     now = {key: values.get(key, params.get(param)) for key, param in PARAMS.items()}
@@ -72,7 +86,7 @@ def _check_together(values: Mapping[str, Value]) -> None:
             _("ldap_group_search_filter needs ldap_group_attribute_name and ldap_group_membership_attribute")
         )
     endpoint = now[params.AUDIT_LOG_FORWARD_ENDPOINT.key]
-    if now[params.SKIP_AUDIT_LOG_DATABASE.key] and not endpoint:
+    if now[params.SKIP_AUDIT_LOG_DATABASE.key] and not endpoint and not current().syslog_url:
         raise BadRequest(_("audit log forward endpoint should be configured before enable skip audit log in database"))
     if endpoint and params.AUDIT_LOG_FORWARD_ENDPOINT.key in values:
         _dial(str(endpoint))
