@@ -34,6 +34,10 @@ class UserExists(Conflict):
     default_message = _("the user already exists")
 
 
+class NameTaken(Conflict):
+    default_message = _("an account of this name belongs to another source")
+
+
 class LastAdministrator(PreconditionFailed):
     default_message = _("this is the last active administrator")
 

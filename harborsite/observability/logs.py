@@ -150,6 +150,7 @@ def configuration(*, log_format: str, collector: Path | None) -> dict[str, Any]:
         "loggers": {
             "django.request": {"level": "ERROR"},  # a client's 4xx is no event of ours
             "django-q": {"level": "WARNING"},
+            "django_auth_ldap": {"level": "ERROR"},  # what matters of it is logged by projects.identity
             "axes": {"level": "ERROR"},  # what it would say is said by projects.identity.lockout, with names
         },
     }

@@ -124,7 +124,7 @@ class Pool:
     """The idle connections of one client; safe for threads."""
 
     def __init__(self, *, verify: bool, ca_certificate: str, timeout: float) -> None:
-        self._context = _tls_context(verify=verify, ca_certificate=ca_certificate)
+        self._context = tls_context(verify=verify, ca_certificate=ca_certificate)
         self._timeout = timeout
         self._idle: dict[Origin, list[Connection]] = defaultdict(list)
         self._lock = threading.Lock()
@@ -161,7 +161,8 @@ class Pool:
             self._idle.clear()
 
 
-def _tls_context(*, verify: bool, ca_certificate: str) -> ssl.SSLContext:
+def tls_context(*, verify: bool, ca_certificate: str) -> ssl.SSLContext:
+    """What TLS is spoken with: the system's certificates, or those given."""
     try:
         context = ssl.create_default_context(cadata=ca_certificate or None)
     except (ssl.SSLError, ValueError):

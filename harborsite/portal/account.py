@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import AdminSite
 from django.contrib.auth import logout, update_session_auth_hash
 from django.contrib.auth.views import LoginView
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -122,6 +123,8 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def change_password(request: HttpRequest) -> HttpResponse:
     """Change one's own password; the session goes on, all others of the account end."""
     user = signed_in(request)
+    if user.is_of_directory:
+        raise PermissionDenied(_("Your password is kept in a directory. Change it there."))
     form = OwnPasswordForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
@@ -149,6 +152,8 @@ def profile(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     initial = {"email": user.email or "", "realname": user.realname, "comment": user.comment}
     form = ProfileForm(posted(request), initial=initial)
+    for field in form.fields.values():
+        field.disabled = user.is_of_directory
     if request.method == "POST" and form.is_valid():
         try:
             accounts.update_profile(user=user, actor=user, **form.cleaned_data)
@@ -158,4 +163,6 @@ def profile(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Your profile has been saved."))
             return HttpResponseRedirect(reverse("admin:profile"))
     context = {"title": _("User profile"), "form": form, "submit_label": _("Save"), "profile": user}
+    if user.is_of_directory:
+        context |= {"submit_label": "", "intro": _("This is what the directory says of you. Change it there.")}
     return render(request, "portal/profile.html", {**admin.site.each_context(request), **context})

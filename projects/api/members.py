@@ -15,6 +15,7 @@ from harborsite.api.listing import Listing, listed
 from harborsite.api.paging import Page
 from harborsite.errors import BadRequest, NotFound
 from projects.api.base import ProjectView
+from projects.identity.ldap import lookup
 from projects.models import Member, User, UserGroup
 from projects.permissions import ROLE_ACTIONS, Role
 from projects.services import groups, members
@@ -105,6 +106,8 @@ class MembersView(ProjectView):
             return None
         by = {"pk": wanted.user_id} if wanted.user_id else {"username": wanted.username}
         user = User.objects.living().filter(**by).first()
+        if user is None and not wanted.user_id:
+            user = lookup.bring_in_person(username=wanted.username, actor=self.who)
         if user is None:
             raise NotFound(f"user {wanted.username or wanted.user_id} is not found")
         return user
@@ -117,9 +120,9 @@ class MembersView(ProjectView):
             return group
         if not (wanted.group_name or wanted.ldap_group_dn):
             return None
-        return groups.onboard(
-            name=wanted.group_name, group_type=wanted.group_type, dn=wanted.ldap_group_dn, actor=self.who
-        )
+        if wanted.ldap_group_dn:
+            return lookup.bring_in_group(dn=wanted.ldap_group_dn, name=wanted.group_name, actor=self.who)
+        return groups.onboard(name=wanted.group_name, group_type=wanted.group_type, actor=self.who)
 
 
 class MemberView(ProjectView):

@@ -13,6 +13,8 @@ from harborsite.api.paging import paged
 from harborsite.api.wire import without_empty
 from harborsite.errors import NotFound
 from projects.api.base import SIGNED_IN, ApiView
+from projects.identity.ldap import lookup
+from projects.identity.ldap.directory import canonical
 from projects.models import UserGroup
 from projects.services import groups
 
@@ -49,16 +51,17 @@ class UserGroupsView(ApiView):
         if name := request.GET.get("group_name"):
             rows = rows.filter(group_name__icontains=name)
         if dn := request.GET.get("ldap_group_dn"):
-            rows = rows.filter(ldap_group_dn=dn)
+            rows = rows.filter(ldap_group_dn=canonical(dn))
         return paged(request, rows, lambda found: [render(group) for group in found])
 
     def post(self, request: Request) -> Created | Refused:
         new = body.read(request, Group)
         if not new.group_name and not new.ldap_group_dn:
             return Refused()  # a group without a name
-        group = groups.create_group(
-            name=new.group_name or new.ldap_group_dn, group_type=new.group_type, dn=new.ldap_group_dn, actor=self.who
-        )
+        if new.group_type == UserGroup.Type.LDAP:
+            group = lookup.add_group(dn=new.ldap_group_dn, name=new.group_name, actor=self.who)
+        else:
+            group = groups.create_group(name=new.group_name, group_type=new.group_type, actor=self.who)
         return Created(f"/api/v2.0/usergroups/{group.pk}")
 
 

@@ -92,7 +92,7 @@ def render(user: User) -> ShownUser:
         "realname": user.realname,
         "comment": user.comment,
         "sysadmin_flag": user.sysadmin_flag,
-        "admin_role_in_auth": False,
+        "admin_role_in_auth": user.admin_role_in_auth,
         "creation_time": stamp(user.creation_time),
         "update_time": stamp(user.update_time),
     }
@@ -175,8 +175,6 @@ class PasswordView(ApiView):
         if not (is_self(self.who, user_id) or can_system(self.who, "user:update")):
             raise Forbidden(self.who.username)
         user, new = find(user_id), body.read(request, Passwords)
-        if params.get(params.AUTH_MODE) != "db_auth" and user_id != ADMIN_ID:
-            raise Forbidden("the password of this account is kept elsewhere")
         if is_self(self.who, user_id):
             accounts.change_password(user=user, old_password=new.old_password, password=new.new_password)
         else:

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from harborsite.db.prepared import prepared_models
+from projects.identity import ldap
 from projects.identity.origin import client_address
 from projects.identity.signin import sign_in
 from projects.models import User
@@ -27,9 +28,13 @@ class IdentityBackend(BaseBackend):
         return account if isinstance(account, User) else None
 
     def get_user(self, user_id: int) -> User | None:
-        """The row as it is now, so that a session ends with the account."""
+        """The row as it is now, so that a session ends with the account.
+
+        People of a directory are looked up there again every few minutes, and so are their groups.
+        """
         found = _active(user_id)
-        return found[0] if found else None
+        user = found[0] if found else None
+        return ldap.refreshed(user) if user and user.is_of_directory else user
 
 
 @prepared_models

@@ -1,4 +1,8 @@
-"""Name and password against the accounts of the database: people by name or e-mail, robot accounts by prefixed name."""
+"""Name and password: robot accounts by prefixed name, people of the database by name or e-mail, people of directories.
+
+A name that an account of the database has, as name or e-mail, is the database's alone. Every other name is looked for
+in the active directories.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from harborsite.config import KEYS
 from harborsite.db.prepared import prepared_models
 from harborsite.errors import Forbidden
 from projects import params
-from projects.identity import lockout
+from projects.identity import ldap, lockout
 from projects.identity.memory import Remembered
 from projects.identity.origin import is_loopback
 from projects.models import Robot, User
@@ -39,7 +43,10 @@ def sign_in(*, username: str, password: str, remote_addr: str) -> Account | None
 
     Takes the same time for an unknown name as for a wrong password. A pair that was verified within the last minute
     costs one query and no hashing, and is let in whatever others try under its name. Raises DefaultPasswordRefused, and
-    TooManyFailures where it was tried too often.
+    TooManyFailures where it was tried too often, and DirectoryUnavailable where a directory would have to decide.
+
+    Nothing is remembered of people of a directory: each sign-in asks it again, so that a right that is taken away there
+    is gone at the next one.
     """
     if not _is_plausible(username, password):
         return None
@@ -53,7 +60,8 @@ def sign_in(*, username: str, password: str, remote_addr: str) -> Account | None
             return None
         if failed_before:
             lockout.note_success(username=username, address=remote_addr)
-        _remembered.add(pair, (type(account), account.pk), _fingerprint(account))
+        if not _is_of_directory(account):
+            _remembered.add(pair, (type(account), account.pk), _fingerprint(account))
     if _has_default_password(account, password) and not is_loopback(remote_addr):
         raise DefaultPasswordRefused
     return account
@@ -62,6 +70,7 @@ def sign_in(*, username: str, password: str, remote_addr: str) -> Account | None
 def forget() -> None:
     """Verify every pair anew."""
     _remembered.clear()
+    ldap.forget()
 
 
 def _is_plausible(username: str, password: str) -> bool:
@@ -101,28 +110,46 @@ def _robot(pk: int) -> QuerySet[Robot]:
 def _verify(username: str, password: str) -> Account | None:
     """The first account of this name, or else of this e-mail address, whose password it is."""
     candidates = list(_candidates(username))
-    for account in candidates:
+    local = [account for account in candidates if not _is_of_directory(account)]
+    for account in local:
         encoded = account.secret if isinstance(account, Robot) else account.password
         if check_password(password, encoded) and _is_usable(account):
             return account
-    if not candidates:
+    if local:
+        return None
+    found = None
+    if not _is_robots(username):
+        owner = next((account for account in candidates if account.username == username), None)
+        found = ldap.sign_in(username=username, password=password, owner=owner if isinstance(owner, User) else None)
+    if found is None:
         make_password(password)  # takes as long as looking at a wrong one
-    return None
+    return found
 
 
 def _candidates(username: str) -> Iterator[Account]:
     """Robot accounts first, then people by name, then by e-mail; MySQL takes "bob " for "bob", we do not."""
-    prefix = params.get(params.ROBOT_NAME_PREFIX)
-    if prefix and username.startswith(prefix):
-        name = username.removeprefix(prefix)
+    if _is_robots(username):
+        name = username.removeprefix(params.get(params.ROBOT_NAME_PREFIX))
         yield from (robot for robot in Robot.objects.filter(name=name) if robot.name == name)
     people = list(User.objects.living().filter(Q(username=username) | Q(email=username)))
     yield from (person for person in people if person.username == username)
     yield from (person for person in people if person.username != username and person.email == username)
 
 
+def _is_robots(username: str) -> bool:
+    prefix = params.get(params.ROBOT_NAME_PREFIX)
+    return bool(prefix) and username.startswith(prefix)
+
+
+def _is_of_directory(account: Account) -> bool:
+    return isinstance(account, User) and account.is_of_directory
+
+
 def _is_usable(account: Account) -> bool:
-    return account.is_active and not (isinstance(account, User) and account.deleted)
+    """Neither shut out nor deleted, and not of the database while that is no source; the administrator is in any."""
+    if not isinstance(account, User):
+        return account.is_active
+    return account.is_active and not account.deleted and (account.pk == ADMIN_ID or ldap.database_is_active())
 
 
 def _has_default_password(account: Account, password: str) -> bool:

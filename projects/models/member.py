@@ -25,6 +25,7 @@ class UserGroup(models.Model):
     group_name = models.CharField(_("name"), max_length=255)
     group_type = models.SmallIntegerField(_("type"), choices=Type.choices)
     ldap_group_dn = models.CharField(_("LDAP group DN"), max_length=512, blank=True)
+    source = models.CharField(_("source"), max_length=16, blank=True)  # the directory that knows the DN
     creation_time = models.DateTimeField(_("created"), auto_now_add=True)
     update_time = models.DateTimeField(_("updated"), auto_now=True)
 

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from harborsite.configvalues import DATABASE
 from harborsite.db.prepared import prepared
 from projects import permissions
 
@@ -62,7 +63,11 @@ class User(AbstractBaseUser):
     email = models.CharField(_("e-mail"), max_length=255, unique=True, null=True, blank=True)
     realname = models.CharField(_("full name"), max_length=255, blank=True)
     comment = models.CharField(_("comment"), max_length=255, blank=True)
+    source = models.CharField(_("source"), max_length=16, default=DATABASE)
+    directory_dn = models.CharField(_("entry in the directory"), max_length=1024, blank=True)
+    synced_at = models.DateTimeField(_("looked up in the directory"), null=True, blank=True)
     sysadmin_flag = models.BooleanField(_("administrator"), default=False)
+    admin_role_in_auth = models.BooleanField(_("administrator by the directory"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
     deleted = models.BooleanField(_("deleted"), default=False)
     language = models.CharField(_("language"), max_length=16, blank=True)
@@ -99,7 +104,12 @@ class User(AbstractBaseUser):
 
     @property
     def is_superuser(self) -> bool:
-        return self.sysadmin_flag and self.is_active
+        return (self.sysadmin_flag or self.admin_role_in_auth) and self.is_active
+
+    @property
+    def is_of_directory(self) -> bool:
+        """Whether a directory has the password and the profile, not the database."""
+        return self.source != DATABASE
 
     @property
     def is_staff(self) -> bool:

@@ -71,6 +71,7 @@ def sign_up_is_open() -> bool:
 
 def update_profile(*, user: User, email: str, realname: str, comment: str, actor: Principal | str) -> User:
     """Change what an account says about its person."""
+    _check_ours(user)
     _check_profile(email=email, realname=realname, comment=comment)
     user.email, user.realname, user.comment = email or None, realname, comment
     with transaction.atomic():
@@ -85,6 +86,7 @@ def update_profile(*, user: User, email: str, realname: str, comment: str, actor
 
 def set_password(*, user: User, password: str, actor: Principal | str) -> User:
     """Give the account a new password; every session of the account ends."""
+    _check_ours(user)
     check_password(password)
     user.set_password(password)
     with transaction.atomic():
@@ -95,6 +97,7 @@ def set_password(*, user: User, password: str, actor: Principal | str) -> User:
 
 def change_password(*, user: User, old_password: str, password: str) -> User:
     """A person changes their own password, and proves to know the old one."""
+    _check_ours(user)
     if not user.check_password(old_password):
         raise Forbidden(_("Current password is incorrect"))
     if old_password == password:
@@ -140,6 +143,13 @@ def delete_user(*, user: User, actor: Principal | str) -> None:
         user.deleted, user.is_active, user.sysadmin_flag = True, False, False
         user.set_unusable_password()
         user.save()
+
+
+def _check_ours(user: User) -> None:
+    if user.is_of_directory:
+        raise Forbidden(
+            _("password and profile of this account are kept in a directory: {source}").format(source=user.source)
+        )
 
 
 def _check_profile(*, email: str | None, realname: str, comment: str) -> None:

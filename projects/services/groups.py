@@ -14,31 +14,42 @@ from projects.models import UserGroup
 MAX_NAME = 255
 
 
-def create_group(*, name: str, group_type: int, dn: str, actor: Principal | str) -> UserGroup:
-    """Make a group known before anybody of it has signed in."""
+def create_group(*, name: str, group_type: int, actor: Principal | str, dn: str = "", source: str = "") -> UserGroup:
+    """Make a group known before anybody of it has signed in.
+
+    A group of a directory is what `dn` names in `source`; whether it is there has been looked up before.
+    """
     if group_type == UserGroup.Type.LDAP and not dn:
         raise BadRequest(_("LDAP Group DN is not found: DN:{dn}").format(dn=dn))
     _check(name, dn)
-    group = UserGroup(group_name=name, group_type=group_type, ldap_group_dn=dn)
+    if dn and UserGroup.objects.filter(group_type=group_type, ldap_group_dn=dn, source=source).exists():
+        raise _duplicate(name, group_type, dn)
+    group = UserGroup(group_name=name, group_type=group_type, ldap_group_dn=dn, source=source)
     with transaction.atomic():
         try:
             with transaction.atomic():
                 group.save(force_insert=True)
         except IntegrityError:
-            raise Conflict(
-                _("duplicate user group, group name:{name}, group type: {type}, ldap group DN: {dn}").format(
-                    name=name, type=group_type, dn=dn
-                )
-            ) from None
+            raise _duplicate(name, group_type, dn) from None
         _record(actor, Operation.CREATE, group)
     return group
 
 
-def onboard(*, name: str, group_type: int, dn: str, actor: Principal | str) -> UserGroup:
-    """The group of this name, or of this DN in a directory; made where there is none."""
-    known = {"ldap_group_dn": dn} if dn else {"group_name": name}
-    group = UserGroup.objects.filter(group_type=group_type, **known).first()
-    return group or create_group(name=name or dn[:MAX_NAME], group_type=group_type, dn=dn, actor=actor)
+def onboard(*, name: str, group_type: int, actor: Principal | str) -> UserGroup:
+    """The group of this name; made where there is none."""
+    group = UserGroup.objects.filter(group_type=group_type, group_name=name).first()
+    return group or create_group(name=name, group_type=group_type, actor=actor)
+
+
+def onboard_directory(*, dn: str, name: str, source: str, actor: Principal | str) -> UserGroup:
+    """The group that `dn` names in `source`; made where there is none, named after the DN where the name is taken."""
+    kind = UserGroup.Type.LDAP
+    known = UserGroup.objects.filter(group_type=kind, ldap_group_dn=dn, source=source).first()
+    if known is not None:
+        return known
+    if not name or UserGroup.objects.filter(group_type=kind, group_name=name).exists():
+        name = dn
+    return create_group(name=name[:MAX_NAME], group_type=kind, dn=dn, source=source, actor=actor)
 
 
 def rename_group(*, group: UserGroup, name: str, actor: Principal) -> UserGroup:
@@ -59,6 +70,11 @@ def delete_group(*, group: UserGroup, actor: Principal) -> None:
     with transaction.atomic():
         _record(actor, Operation.DELETE, group)
         group.delete()
+
+
+def _duplicate(name: str, group_type: int, dn: str) -> Conflict:
+    text = _("duplicate user group, group name:{name}, group type: {type}, ldap group DN: {dn}")
+    return Conflict(text.format(name=name, type=group_type, dn=dn))
 
 
 def _check(name: str, dn: str) -> None:
