@@ -92,12 +92,12 @@ def run(
         return _rehearse(delete_untagged, grace, report)
     with _alone(), ThreadPoolExecutor(max(1, min(workers, MAX_WORKERS)), "gc") as files:
         pass_ = _Run(timezone.now() - grace, grace, files, report, progress)
+        pass_.result.uploads = uploads.clean_up()  # first, as an upload keeps the links of its repository
         if delete_untagged:
             _delete_untagged(pass_, actor)
         _drop_links(pass_)
         _remove_blobs(pass_)
         _remove_strays(pass_)
-        pass_.result.uploads = uploads.clean_up()
         for project in Project.objects.iterator():
             quotas.recount(project)
         _record(pass_.result, actor)
@@ -251,15 +251,18 @@ def _remove_strays(pass_: _Run) -> None:
     """Bytes that were committed by a push which died before it wrote its rows."""
     old = (found for found in store().blobs() if found.age > pass_.grace.total_seconds())
     for some in blobs.chunks(old, _BATCH):
-        claimed = _claim_strays({str(found.digest): found for found in some})
+        claimed = claim_strays({str(found.digest): found for found in some})
         if claimed:
             pass_.expected += len(claimed)
             _remove(claimed, pass_)
 
 
 @retried
-def _claim_strays(found: Mapping[str, StoredBlob]) -> list[Blob]:
-    """Make a row for each that has none; whoever pushes one in the same moment makes us look again."""
+def claim_strays(found: Mapping[str, StoredBlob]) -> list[Blob]:
+    """Make a row in `deleting` for each that has none, so that nobody links it meanwhile.
+
+    Whoever pushes one of them in the same moment makes us look again.
+    """
     known = set(Blob.objects.filter(digest__in=found).values_list("digest", flat=True))
     unknown = [digest for digest in found if digest not in known]
     if not unknown:

@@ -140,6 +140,26 @@ class BlobStore(Protocol):
         """Every upload with bytes, in no order, those of a crashed `put` included."""
         ...
 
+    def set_aside(self, digest: Digest) -> bool:
+        """Move a blob, whatever its bytes are, to where it is kept and not served; False if there is none."""
+        ...
+
+    def put_back(self, digest: Digest) -> bool:
+        """Move it back, unless the blob is here again or nothing is aside: then False."""
+        ...
+
+    def open_aside(self, digest: Digest) -> BinaryIO:
+        """The bytes of what was set aside. Raises BlobMissingError."""
+        ...
+
+    def drop_aside(self, digest: Digest) -> None:
+        """Remove what was set aside; no error if it is gone."""
+        ...
+
+    def aside(self) -> Iterator[StoredBlob]:
+        """Everything that was set aside."""
+        ...
+
     def capacity(self) -> Capacity | None:
         """How much room there is, None if that is not known."""
         ...

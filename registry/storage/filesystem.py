@@ -14,7 +14,7 @@ from threading import Lock
 from typing import BinaryIO, Final
 from uuid import uuid4
 
-from registry.oci.digest import HASHERS, SHA256, Digest, Hasher, new_hasher
+from registry.oci.digest import HASHERS, SHA256, Digest, DigestError, Hasher, new_hasher
 from registry.storage import paths
 from registry.storage.base import (
     Appended,
@@ -165,12 +165,59 @@ class FilesystemStore:
             if found:
                 yield StoredUpload(name, found.st_size, now - found.st_mtime)
 
+    def set_aside(self, digest: Digest) -> bool:
+        source, target = self._blob(digest), self._aside(digest)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        try:
+            os.replace(source, target)
+        except FileNotFoundError:
+            return False
+        _sync_directory(os.path.dirname(target))
+        with suppress(OSError):  # a commit has just put the blob back
+            _sync_directory(os.path.dirname(source))
+            os.rmdir(os.path.dirname(source))
+        return True
+
+    def put_back(self, digest: Digest) -> bool:
+        source, target = self._aside(digest), self._blob(digest)
+        _make_directory(os.path.dirname(target))
+        try:
+            os.link(source, target)  # never over a blob that has been pushed again
+        except (FileExistsError, FileNotFoundError):
+            return False
+        _sync_directory(os.path.dirname(target))
+        _sync_directory(os.path.dirname(os.path.dirname(target)))
+        self.drop_aside(digest)
+        return True
+
+    def open_aside(self, digest: Digest) -> BinaryIO:
+        try:
+            return open(self._aside(digest), "rb")
+        except FileNotFoundError:
+            raise BlobMissingError(str(digest)) from None
+
+    def drop_aside(self, digest: Digest) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self._aside(digest))
+
+    def aside(self) -> Iterator[StoredBlob]:
+        now = time.time()
+        for algorithm in HASHERS:
+            for name in _names(f"{self._root}/{paths.ASIDE}/{algorithm}"):
+                found = _stat(f"{self._root}/{paths.ASIDE}/{algorithm}/{name}")
+                with suppress(DigestError):
+                    if found:
+                        yield StoredBlob(Digest(algorithm, name), found.st_size, now - found.st_mtime)
+
     def capacity(self) -> Capacity | None:
         disk = os.statvfs(self._root)
         return Capacity(total=disk.f_blocks * disk.f_frsize, free=disk.f_bavail * disk.f_frsize)
 
     def _blob(self, digest: Digest) -> str:
         return f"{self._root}/{paths.blob_key(digest)}"
+
+    def _aside(self, digest: Digest) -> str:
+        return f"{self._root}/{paths.aside_key(digest)}"
 
     def _upload(self, upload: str) -> str:
         return f"{self._root}/{paths.upload_key(upload)}"

@@ -27,6 +27,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = Lock()
         self._blobs: dict[Digest, tuple[bytes, float]] = {}
+        self._aside: dict[Digest, tuple[bytes, float]] = {}
         self._uploads: dict[str, tuple[bytearray, float]] = {}
         self._writing: set[str] = set()
 
@@ -111,6 +112,35 @@ class MemoryStore:
         now = time.time()
         for key, (content, written) in list(self._uploads.items()):
             yield StoredUpload(key.rpartition("/")[2], len(content), now - written)
+
+    def set_aside(self, digest: Digest) -> bool:
+        with self._lock:
+            blob = self._blobs.pop(digest, None)
+            if blob is not None:
+                self._aside[digest] = blob
+        return blob is not None
+
+    def put_back(self, digest: Digest) -> bool:
+        with self._lock:
+            if digest in self._blobs or digest not in self._aside:
+                return False
+            self._blobs[digest] = self._aside.pop(digest)
+        return True
+
+    def open_aside(self, digest: Digest) -> BinaryIO:
+        blob = self._aside.get(digest)
+        if blob is None:
+            raise BlobMissingError(str(digest))
+        return BytesIO(blob[0])
+
+    def drop_aside(self, digest: Digest) -> None:
+        with self._lock:
+            self._aside.pop(digest, None)
+
+    def aside(self) -> Iterator[StoredBlob]:
+        now = time.time()
+        for digest, (content, written) in list(self._aside.items()):
+            yield StoredBlob(digest, len(content), now - written)
 
     def capacity(self) -> Capacity | None:
         return None

@@ -9,12 +9,17 @@ from registry.oci.digest import Digest, DigestError
 #   blobs/sha256/ab/abcd…/data     uploads/<uuid>
 BLOBS: Final = "blobs"
 UPLOADS: Final = "uploads"
+ASIDE: Final = "quarantine"  # sha256/abcd…: what is kept and not served
 _DATA: Final = "data"
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def blob_key(digest: Digest) -> str:
     return f"{BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/{_DATA}"
+
+
+def aside_key(digest: Digest) -> str:
+    return f"{ASIDE}/{digest.algorithm}/{digest.hex}"
 
 
 def upload_key(upload: str) -> str:

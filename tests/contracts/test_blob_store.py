@@ -557,3 +557,38 @@ def test_processes_share_a_volume(tmp_path: Path, key: str) -> None:
     open_store("filesystem", tmp_path).append(key, BytesIO(CONTENT), offset=0)
     open_store("filesystem", tmp_path).commit(key, DIGEST)
     assert read(open_store("filesystem", tmp_path), DIGEST) == CONTENT
+
+
+# --- what is kept and not served ------------------------------------------------------------------
+
+
+def test_a_blob_is_set_aside_looked_at_and_put_back(store: BlobStore) -> None:
+    store.put(BytesIO(CONTENT), DIGEST)
+    assert store.set_aside(DIGEST)
+    assert not store.set_aside(DIGEST)
+    assert store.stat(DIGEST) is None
+    assert list(store.blobs()) == []
+    with pytest.raises(BlobMissingError):
+        store.open(DIGEST)
+    assert [(found.digest, found.size) for found in store.aside()] == [(DIGEST, len(CONTENT))]
+    with store.open_aside(DIGEST) as file:
+        assert file.read() == CONTENT
+    assert store.put_back(DIGEST)
+    assert not store.put_back(DIGEST)
+    with store.open(DIGEST) as file:
+        assert file.read() == CONTENT
+    assert list(store.aside()) == []
+
+
+def test_what_was_set_aside_never_replaces_a_blob_that_came_since(store: BlobStore) -> None:
+    store.put(BytesIO(CONTENT), DIGEST)
+    store.set_aside(DIGEST)
+    store.put(BytesIO(CONTENT), DIGEST)
+    assert not store.put_back(DIGEST)
+    assert store.stat(DIGEST) == len(CONTENT)
+    store.drop_aside(DIGEST)
+    store.drop_aside(DIGEST)
+    assert list(store.aside()) == []
+    with pytest.raises(BlobMissingError):
+        store.open_aside(DIGEST)
+    assert store.stat(DIGEST) == len(CONTENT)
