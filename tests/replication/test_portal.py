@@ -165,6 +165,12 @@ def test_a_rule_that_cannot_be_is_refused_with_the_reason(
     assert not ReplicationPolicy.objects.exists()
 
 
+def test_without_another_registry_the_form_leads_to_one(boss: Client) -> None:
+    assert "There is no other registry yet." in boss.get("/replications/new/").content.decode()
+    Registry.objects.create(name="elsewhere", type="docker-registry", url="http://127.0.0.1:9")
+    assert "There is no other registry yet." not in boss.get("/replications/new/").content.decode()
+
+
 def test_a_name_is_taken_once(boss: Client, registry: Registry) -> None:
     rule(registry)
     assert "already exists" in boss.post("/replications/new/", entered(registry)).content.decode()
