@@ -72,6 +72,12 @@ class CreatedWith(Answer[T]):
         super().__init__(data, headers={"Location": location})
 
 
+class Missing(Answer[T]):
+    """404 with what is not there, where the rest has been done."""
+
+    documented_status = 404
+
+
 class Nothing(HttpResponse):
     """Like Done, but said to be JSON: what Harbor sends where there is no object to show."""
 

@@ -27,7 +27,6 @@ Schema = dict[str, Any]
 
 # Why something of Harbor's is not here: regular expressions of `METHOD path: what is missing`.
 REASONS: dict[str, list[str]] = {
-    "directories are asked by their own sign-in source, which is not here yet": [r"\w+ /ldap/.*: the operation"],
     "identity providers come with their own sign-in source, which is not here yet": [
         r"POST /system/oidc/ping: the operation",
         r"GET /users(/current|/\{\})?: answer oidc_user_meta",

@@ -40,7 +40,7 @@ _DEEPEST = 10  # levels of nested groups
 _TERMS = 200  # DNs in one filter
 _REST_SECONDS = 5.0  # that a directory is left alone after it did not answer
 # Answers to a person's own bind that mean "these credentials do not do", not "the server is broken".
-_REFUSALS = (
+REFUSALS = (
     ldap.INVALID_CREDENTIALS,
     ldap.INAPPROPRIATE_AUTH,
     ldap.UNWILLING_TO_PERFORM,
@@ -230,7 +230,7 @@ def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _raise(context: str, exception: ldap.LDAPError, **_more: Any) -> None:
     """The library would take a server that is broken for a wrong password; its handlers may raise."""
-    if not (context == "authenticate" and isinstance(exception, _REFUSALS)):
+    if not (context == "authenticate" and isinstance(exception, REFUSALS)):
         raise exception
 
 

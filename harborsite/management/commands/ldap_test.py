@@ -1,0 +1,50 @@
+"""`manage.py ldap_test USER`: what every LDAP server answers about a user, step by step."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from harborsite.config import current
+from harborsite.setup import SetupError
+from harborsite.setup.command import OperatorCommand
+from harborsite.setup.readiness import check_prepared
+from projects.identity.ldap.diagnosis import examine
+
+_MARKS = {True: "ok", False: "FAILED", None: "-"}
+
+
+class Command(OperatorCommand):
+    help = "Look a user up in every active LDAP server and say what each step found. Nothing is changed."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("username")
+        parser.add_argument(
+            "--password",
+            action="store_true",
+            help="try a password as well: it is asked for, or read from standard input if that is no terminal",
+        )
+        parser.add_argument("--json", action="store_true", help="for scripts")
+
+    def handle(self, *args: Any, username: str, **options: Any) -> None:
+        check_prepared(current())
+        steps = list(examine(username=username, password=_asked() if options["password"] else ""))
+        if options["json"]:
+            self.stdout.write(json.dumps([asdict(step) for step in steps], ensure_ascii=False))
+        else:
+            for step in steps:
+                text = step.text.replace("\n", f"\n{'':32}")
+                self.stdout.write(f"{step.source:<8}{_MARKS[step.ok]:<8}{step.title:<16}{text}".rstrip())
+        if any(step.ok is False for step in steps):
+            raise SetupError("a step failed")
+
+
+def _asked() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    return getpass.getpass("Password: ")
