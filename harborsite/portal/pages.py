@@ -188,6 +188,23 @@ class PortalAdmin(_ModelAdmin[M]):
         if count:
             self.message_user(request, done.format(count=count), messages.SUCCESS)
 
+    def after_a_question(
+        self,
+        request: HttpRequest,
+        action: str,
+        rows: QuerySet[M],
+        write: Callable[[M], object],
+        done: str,
+        *,
+        explain: Callable[[AppError], str] = str,
+        **texts: Any,
+    ) -> HttpResponse | None:
+        """`each` once the person has confirmed; before that the question, with `texts`."""
+        if "confirmed" not in request.POST:
+            return self.confirmation(request, action, rows, **texts)
+        self.each(request, rows, write, done, explain)
+        return None
+
 
 class ProjectPartAdmin(PortalAdmin[M]):
     """Something inside a project: shown only in a tab, asked only for the project of this request."""

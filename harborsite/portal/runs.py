@@ -220,10 +220,14 @@ class RunList(PortalAdmin[Execution]):
     @admin.action(permissions=["change"], description=gettext_lazy("Stop"))
     def stop_chosen(self, request: HttpRequest, rows: QuerySet[Execution]) -> HttpResponse | None:
         """What is over already stays as it is."""
-        if "confirmed" not in request.POST:
-            return self.confirmation(request, "stop_chosen", rows, **stop_texts())
-        self.each(request, rows, lambda execution: engine.stop(execution=execution), _("{count} asked to stop."))
-        return None
+        return self.after_a_question(
+            request,
+            "stop_chosen",
+            rows,
+            lambda execution: engine.stop(execution=execution),
+            _("{count} asked to stop."),
+            **stop_texts(),
+        )
 
 
 class TaskList(PortalAdmin[Task]):
@@ -308,7 +312,7 @@ class KindFilter(admin.SimpleListFilter):
         return queryset.filter(vendor_type=self.value()) if self.value() else queryset
 
 
-def stop_texts() -> dict[str, str]:
+def stop_texts() -> dict[str, Any]:
     return {
         "title": _("Stop executions?"),
         "warning": _("What they have done so far stays; the rest is not done."),

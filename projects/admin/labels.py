@@ -126,15 +126,14 @@ class LabelAdmin(PortalAdmin[Label]):
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Label]) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self.confirmation(
-                request,
-                "delete_chosen",
-                rows,
-                title=_("Delete labels?"),
-                warning=_("They are taken off every artifact that has them."),
-                submit_label=_("Delete"),
-            )
         user = scope.signed_in(request)
-        self.each(request, rows, lambda label: labels.delete_label(label=label, actor=user), _("{count} deleted."))
-        return None
+        return self.after_a_question(
+            request,
+            "delete_chosen",
+            rows,
+            lambda label: labels.delete_label(label=label, actor=user),
+            _("{count} deleted."),
+            title=_("Delete labels?"),
+            warning=_("They are taken off every artifact that has them."),
+            submit_label=_("Delete"),
+        )

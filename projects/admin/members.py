@@ -133,23 +133,22 @@ class MemberAdmin(ProjectPartAdmin[Member]):
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Remove"))
     def remove_chosen(self, request: HttpRequest, rows: QuerySet[Member]) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self.confirmation(
-                request,
-                "remove_chosen",
-                rows,
-                title=_("Remove members?"),
-                warning=_("They lose their role in this project at once."),
-                submit_label=_("Remove"),
-            )
         user = scope.signed_in(request)
 
         def remove(member: Member) -> None:
             self._refuse_own_row(user, member)
             members.remove_member(member=member, actor=user)
 
-        self.each(request, rows, remove, _("{count} removed."))
-        return None
+        return self.after_a_question(
+            request,
+            "remove_chosen",
+            rows,
+            remove,
+            _("{count} removed."),
+            title=_("Remove members?"),
+            warning=_("They lose their role in this project at once."),
+            submit_label=_("Remove"),
+        )
 
     def _refuse_own_row(self, user: User, member: Member) -> None:
         if member.user_id == user.pk:

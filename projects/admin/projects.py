@@ -224,15 +224,6 @@ class ProjectAdmin(PortalAdmin[Project]):
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Project]) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self.confirmation(
-                request,
-                "delete_chosen",
-                rows,
-                title=_("Delete projects?"),
-                warning=_("A project can be deleted when it holds no repositories. Its members and robot accounts go."),
-                submit_label=_("Delete"),
-            )
         user = scope.signed_in(request)
 
         def delete(project: Project) -> None:
@@ -240,8 +231,16 @@ class ProjectAdmin(PortalAdmin[Project]):
                 raise Forbidden(_("Your role does not allow this."))
             lifecycle.delete_project(project=project, actor=user)
 
-        self.each(request, rows, delete, _("{count} deleted."))
-        return None
+        return self.after_a_question(
+            request,
+            "delete_chosen",
+            rows,
+            delete,
+            _("{count} deleted."),
+            title=_("Delete projects?"),
+            warning=_("A project can be deleted when it holds no repositories. Its members and robot accounts go."),
+            submit_label=_("Delete"),
+        )
 
 
 def first_steps() -> list[tuple[str, str]]:

@@ -310,15 +310,14 @@ class RobotAdmin(PortalAdmin[Robot]):
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Robot]) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self.confirmation(
-                request,
-                "delete_chosen",
-                rows,
-                title=_("Delete robot accounts?"),
-                warning=_("Whatever signs in with them stops working at once."),
-                submit_label=_("Delete"),
-            )
         user = scope.signed_in(request)
-        self.each(request, rows, lambda robot: robots.delete_robot(robot=robot, actor=user), _("{count} deleted."))
-        return None
+        return self.after_a_question(
+            request,
+            "delete_chosen",
+            rows,
+            lambda robot: robots.delete_robot(robot=robot, actor=user),
+            _("{count} deleted."),
+            title=_("Delete robot accounts?"),
+            warning=_("Whatever signs in with them stops working at once."),
+            submit_label=_("Delete"),
+        )

@@ -194,15 +194,14 @@ class UserAdmin(PortalAdmin[User]):
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[User]) -> HttpResponse | None:
         others = self._others(request, rows)
-        if "confirmed" not in request.POST:
-            return self.confirmation(
-                request,
-                "delete_chosen",
-                others,
-                title=_("Delete users?"),
-                warning=_("They can no longer sign in. What they did stays in the audit log."),
-                submit_label=_("Delete"),
-            )
         actor = scope.signed_in(request)
-        self.each(request, others, lambda user: accounts.delete_user(user=user, actor=actor), _("{count} deleted."))
-        return None
+        return self.after_a_question(
+            request,
+            "delete_chosen",
+            others,
+            lambda user: accounts.delete_user(user=user, actor=actor),
+            _("{count} deleted."),
+            title=_("Delete users?"),
+            warning=_("They can no longer sign in. What they did stays in the audit log."),
+            submit_label=_("Delete"),
+        )

@@ -321,17 +321,14 @@ class WebhookPolicyAdmin(ProjectPartAdmin[WebhookPolicy]):
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[WebhookPolicy]) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self.confirmation(
-                request,
-                "delete_chosen",
-                rows,
-                title=_("Delete webhooks?"),
-                warning=_("Nothing is told to them any more."),
-                submit_label=_("Delete"),
-            )
         user = scope.signed_in(request)
-        self.each(
-            request, rows, lambda policy: policies.delete_policy(policy=policy, actor=user), _("{count} deleted.")
+        return self.after_a_question(
+            request,
+            "delete_chosen",
+            rows,
+            lambda policy: policies.delete_policy(policy=policy, actor=user),
+            _("{count} deleted."),
+            title=_("Delete webhooks?"),
+            warning=_("Nothing is told to them any more."),
+            submit_label=_("Delete"),
         )
-        return None

@@ -249,24 +249,18 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Artifact]) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self.confirmation(
-                request,
-                "delete_chosen",
-                rows.select_related("repository"),
-                title=_("Delete artifacts?"),
-                warning=_("Their tags and accessories go as well, and of an index the images that nothing else needs."),
-                submit_label=_("Delete"),
-            )
         user = scope.signed_in(request)
-        self.each(
+        return self.after_a_question(
             request,
+            "delete_chosen",
             rows.select_related("repository__project"),
             lambda artifact: deletes.delete_artifact(artifact=artifact, actor=user),
             _("{count} deleted."),
-            explain,
+            explain=explain,
+            title=_("Delete artifacts?"),
+            warning=_("Their tags and accessories go as well, and of an index the images that nothing else needs."),
+            submit_label=_("Delete"),
         )
-        return None
 
     def describe(self, request: HttpRequest) -> HttpResponse:
         repository, user = self._repository(request), scope.signed_in(request)

@@ -444,15 +444,14 @@ class ImmutableRuleAdmin(ProjectPartAdmin[ImmutableRule]):
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[ImmutableRule]) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self.confirmation(
-                request,
-                "delete_chosen",
-                rows,
-                title=_("Delete immutability rules?"),
-                warning=_("Tags that no other rule covers can then be moved and deleted."),
-                submit_label=_("Delete"),
-            )
         user = scope.signed_in(request)
-        self.each(request, rows, lambda rule: immutability.delete_rule(rule=rule, actor=user), _("{count} deleted."))
-        return None
+        return self.after_a_question(
+            request,
+            "delete_chosen",
+            rows,
+            lambda rule: immutability.delete_rule(rule=rule, actor=user),
+            _("{count} deleted."),
+            title=_("Delete immutability rules?"),
+            warning=_("Tags that no other rule covers can then be moved and deleted."),
+            submit_label=_("Delete"),
+        )

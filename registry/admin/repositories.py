@@ -85,20 +85,14 @@ class RepositoryAdmin(ProjectPartAdmin[Repository]):
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Repository]) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self.confirmation(
-                request,
-                "delete_chosen",
-                rows,
-                title=_("Delete repositories?"),
-                warning=_("All their artifacts and tags go. The space is free after the next garbage collection."),
-                submit_label=_("Delete"),
-            )
         user = scope.signed_in(request)
-        self.each(
+        return self.after_a_question(
             request,
+            "delete_chosen",
             rows.select_related("project"),
             lambda repository: deletes.delete_repository(repository=repository, actor=user),
             _("{count} deleted."),
+            title=_("Delete repositories?"),
+            warning=_("All their artifacts and tags go. The space is free after the next garbage collection."),
+            submit_label=_("Delete"),
         )
-        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -299,7 +299,7 @@ class ReplicationPolicyAdmin(PortalAdmin[ReplicationPolicy]):
 
     @admin.action(permissions=["change"], description=gettext_lazy("Replicate"))
     def replicate(self, request: HttpRequest, rows: QuerySet[ReplicationPolicy]) -> HttpResponse | None:
-        return self._after_a_question(
+        return self.after_a_question(
             request,
             "replicate",
             rows,
@@ -330,7 +330,7 @@ class ReplicationPolicyAdmin(PortalAdmin[ReplicationPolicy]):
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[ReplicationPolicy]) -> HttpResponse | None:
         user = scope.signed_in(request)
-        return self._after_a_question(
+        return self.after_a_question(
             request,
             "delete_chosen",
             rows,
@@ -340,20 +340,6 @@ class ReplicationPolicyAdmin(PortalAdmin[ReplicationPolicy]):
             warning=_("What is known of their runs goes with them; what they have copied stays."),
             submit_label=_("Delete"),
         )
-
-    def _after_a_question(
-        self,
-        request: HttpRequest,
-        action: str,
-        rows: QuerySet[ReplicationPolicy],
-        write: Callable[[ReplicationPolicy], object],
-        done: str,
-        **texts: Any,
-    ) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self.confirmation(request, action, rows, **texts)
-        self.each(request, rows, write, done)
-        return None
 
 
 _START_WARNING = gettext_lazy("Everything that the rule means and the destination does not have is copied.")

@@ -292,17 +292,14 @@ class RegistryAdmin(PortalAdmin[Registry]):
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Registry]) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self.confirmation(
-                request,
-                "delete_chosen",
-                rows,
-                title=_("Delete registries?"),
-                warning=_("Their addresses and credentials are forgotten; what they hold stays there."),
-                submit_label=_("Delete"),
-            )
         user = scope.signed_in(request)
-        self.each(
-            request, rows, lambda row: registries.delete_registry(registry=row, actor=user), _("{count} deleted.")
+        return self.after_a_question(
+            request,
+            "delete_chosen",
+            rows,
+            lambda row: registries.delete_registry(registry=row, actor=user),
+            _("{count} deleted."),
+            title=_("Delete registries?"),
+            warning=_("Their addresses and credentials are forgotten; what they hold stays there."),
+            submit_label=_("Delete"),
         )
-        return None
