@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext_noop as _
+
 from harborsite.errors import AppError, BadRequest, Conflict, NotFound, PreconditionFailed, TooLarge
 
 
@@ -104,3 +106,7 @@ class ReferencedByOthers(PreconditionFailed):
 
 class StorageFull(AppError):
     code, status, default_message = "STORAGE_FULL", 507, "the registry's storage is full"
+
+
+class ScannerExists(Conflict):
+    default_message = _("there is a scanner of this name or address")

@@ -27,6 +27,10 @@ class RegistryInUse(PreconditionFailed):
     default_message = gettext_noop("the registry is referenced by replication policies, cannot delete it")
 
 
+class InstanceExists(Conflict):
+    default_message = gettext_noop("there is a preheat instance of this name or endpoint")
+
+
 class PolicyUnknown(NotFound):
     default_message = gettext_noop("the replication policy does not exist")
 

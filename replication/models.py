@@ -109,3 +109,24 @@ class ReplicationPolicy(models.Model):
         if found is None:  # the database does not let it be
             raise ValueError("a policy without a registry")
         return found
+
+
+class PreheatInstance(models.Model):
+    """A peer-to-peer distributor that could be told of new images. `auth_info` is sealed JSON; no answer holds it."""
+
+    name = models.CharField(max_length=63, unique=True)
+    description = models.CharField(max_length=1024, blank=True)
+    vendor = models.CharField(max_length=64)
+    endpoint = models.CharField(max_length=255, unique=True)
+    auth_mode = models.CharField(max_length=16, default="NONE")
+    auth_info = models.TextField(blank=True)
+    enabled = models.BooleanField(default=True)
+    is_default = models.BooleanField(default=False)
+    insecure = models.BooleanField(default=False)
+    setup_time = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-setup_time", "-id"]
+
+    def __str__(self) -> str:
+        return self.name

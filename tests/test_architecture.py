@@ -272,6 +272,8 @@ WITHOUT_A_PAGE: dict[str, str] = {
     "projects.UserGroup": "filled by sign-in sources; its members are shown on projects",
     "projects.CVEAllowlist": "administered by the REST API",
     "projects.SecondFactor": "each person's own, on a page of the account",
+    "replication.PreheatInstance": "administered by the REST API",
+    "registry.Scanner": "administered by the REST API",
     "registry.Tag": "on the page of its artifact",
     "registry.ArtifactLabel": "on the page of its artifact",
     "registry.ArtifactChild": "on the page of its index",

@@ -1,20 +1,20 @@
-"""Scanning, as a Harbor answers that has no scanner registered."""
+"""Scanning, as a Harbor answers that has no scanner, whether one is registered or not."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Never, NotRequired, TypedDict
+from typing import Never, TypedDict
 
 from rest_framework.request import Request
 
 from harborsite.api import body, query
-from harborsite.api.answers import Answer, Done, Paged, Time
+from harborsite.api.answers import Answer, Paged, Time
 from harborsite.api.paging import paged_list
-from harborsite.errors import BadRequest, NotFound, PreconditionFailed, Unauthorized, Unprocessable
-from projects.api.base import SIGNED_IN, ApiView, ProjectView
-from projects.services import lifecycle
+from harborsite.errors import BadRequest, NotFound, PreconditionFailed, Unprocessable
+from projects.api.base import SIGNED_IN, ApiView
 from registry.api.artifacts import ArtifactBase
 from registry.models import Artifact
+from registry.services import scanners
 
 SCAN_TYPES = ("vulnerability", "sbom")
 EXPORT_TYPE = "application/vnd.security.vulnerability.report; version=1.1"
@@ -25,39 +25,12 @@ class NoScanner(PreconditionFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class ScannerChoice:
-    uuid: str
-
-
-@dataclass(frozen=True, slots=True)
 class ScanRequest:
     scan_type: str = "vulnerability"
 
     def check(self) -> None:
         if self.scan_type not in SCAN_TYPES:
             raise Unprocessable(f"scan_type in body should be one of [{' '.join(SCAN_TYPES)}]")
-
-
-class ShownScanner(TypedDict):
-    """A registration; nothing of it where a project has no scanner."""
-
-    uuid: NotRequired[str]
-    name: NotRequired[str]
-    description: NotRequired[str]
-    url: NotRequired[str]
-    disabled: NotRequired[bool]
-    is_default: NotRequired[bool]
-    auth: NotRequired[str]
-    access_credential: NotRequired[str]
-    skip_certVerify: NotRequired[bool]
-    use_internal_addr: NotRequired[bool]
-    create_time: NotRequired[Time]
-    update_time: NotRequired[Time]
-    adapter: NotRequired[str]
-    vendor: NotRequired[str]
-    version: NotRequired[str]
-    health: NotRequired[str]
-    capabilities: NotRequired[dict[str, Any]]
 
 
 class SecuritySummary(TypedDict):
@@ -116,8 +89,10 @@ class ScanView(ArtifactBase):
 
     def post(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Never:
         _scan_request(request)
-        artifact = self.artifact
-        raise NoScanner(f"no available scanner for project: {artifact.repository.project_id}")
+        project = self.artifact.repository.project
+        if scanner := scanners.of_project(project):
+            raise NoScanner(f"scanner {scanner.name} is registered, but nothing is scanned here")
+        raise NoScanner(f"no available scanner for project: {project.pk}")
 
 
 class StopScanView(ArtifactBase):
@@ -143,55 +118,6 @@ class VulnerabilitiesOfArtifactView(ArtifactBase):
     def get(self, request: Request, project_name_or_id: str, repository_name: str, reference: str) -> Never:
         project_id = self.artifact.repository.project_id
         raise NotFound(f"no scanner registration configured for project: {project_id}")
-
-
-class ProjectScannerView(ProjectView):
-    """The choice is kept with the project's settings, whether there is such a scanner or not."""
-
-    actions = {"GET": "scanner:read", "PUT": "scanner:create"}
-
-    def authorise(self, action: str) -> None:
-        """Visitors see public projects, but not by what they are scanned."""
-        if not self.who.is_authenticated:
-            raise Unauthorized
-        super().authorise(action)
-
-    def get(self, request: Request, project_name_or_id: str) -> Answer[ShownScanner]:
-        return Answer({})
-
-    def put(self, request: Request, project_name_or_id: str) -> Done:
-        uuid = body.read(request, ScannerChoice).uuid
-        lifecycle.update_project(project=self.project, actor=self.who, metadata={"projectScanner": uuid})
-        return Done()
-
-
-class ScannerCandidatesView(ProjectView):
-    actions = {"GET": "scanner:create"}
-
-    def get(self, request: Request, project_name_or_id: str) -> Paged[ShownScanner]:
-        return paged_list(request, [], list)
-
-
-class ScannersView(ApiView):
-    actions = {"GET": "scanner:list"}
-
-    def get(self, request: Request) -> Paged[ShownScanner]:
-        query.parse(request.GET.get("q", ""))
-        return paged_list(request, [], list)
-
-
-class ScannerView(ApiView):
-    actions = {
-        "GET": "scanner:read",
-        "PUT": "scanner:update",
-        "PATCH": "scanner:update",
-        "DELETE": "scanner:delete",
-    }
-
-    def get(self, request: Request, registration_id: str) -> Never:
-        raise NotFound(f"scanner {registration_id[:100]} not found")
-
-    put = patch = delete = get
 
 
 class ScanAllScheduleView(ApiView):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from registry.api import artifacts, garbage, immutability, repositories, retention, scanning, search, tags
+from registry.api import artifacts, garbage, immutability, repositories, retention, scanners, scanning, search, tags
 
 PROJECT = "projects/<str:project_name_or_id>"
 REPOSITORY = f"{PROJECT}/repositories/<repository:repository_name>"
@@ -17,8 +17,8 @@ urlpatterns = [
     path(f"{PROJECT}/artifacts", artifacts.ProjectArtifactsView.as_view()),
     path(f"{PROJECT}/immutabletagrules", immutability.RulesView.as_view()),
     path(f"{PROJECT}/immutabletagrules/<number:immutable_rule_id>", immutability.RuleView.as_view()),
-    path(f"{PROJECT}/scanner", scanning.ProjectScannerView.as_view()),
-    path(f"{PROJECT}/scanner/candidates", scanning.ScannerCandidatesView.as_view()),
+    path(f"{PROJECT}/scanner", scanners.ProjectScannerView.as_view()),
+    path(f"{PROJECT}/scanner/candidates", scanners.ScannerCandidatesView.as_view()),
     path("retentions/metadatas", retention.RetentionMetadataView.as_view()),
     path("retentions", retention.RetentionsView.as_view()),
     path("retentions/<number:id>", retention.RetentionView.as_view()),
@@ -33,8 +33,10 @@ urlpatterns = [
     path("system/gc/schedule", garbage.GarbageScheduleView.as_view()),
     path("system/gc/<number:run_id>", garbage.GarbageRunView.as_view()),
     path("system/gc/<number:run_id>/log", garbage.GarbageLogView.as_view()),
-    path("scanners", scanning.ScannersView.as_view()),
-    path("scanners/<str:registration_id>", scanning.ScannerView.as_view()),
+    path("scanners", scanners.ScannersView.as_view()),
+    path("scanners/ping", scanners.ScannerPingView.as_view()),
+    path("scanners/<str:registration_id>", scanners.ScannerView.as_view()),
+    path("scanners/<str:registration_id>/metadata", scanners.ScannerMetadataView.as_view()),
     path("scans/all/metrics", scanning.ScanMetricsView.as_view()),
     path("scans/schedule/metrics", scanning.ScheduledScanMetricsView.as_view()),
     path("system/scanAll/schedule", scanning.ScanAllScheduleView.as_view()),

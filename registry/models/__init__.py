@@ -5,6 +5,7 @@ from registry.models.blob import Blob, BlobLink
 from registry.models.label import ArtifactLabel
 from registry.models.policy import ImmutableRule, RetentionPolicy
 from registry.models.repository import Repository
+from registry.models.scanner import Scanner
 from registry.models.tag import Tag
 from registry.models.upload import BlobUpload
 
@@ -19,5 +20,6 @@ __all__ = [
     "ImmutableRule",
     "Repository",
     "RetentionPolicy",
+    "Scanner",
     "Tag",
 ]

@@ -41,11 +41,7 @@ REASONS: dict[str, list[str]] = {
         r"\w+ /export/cve.*",
         r"GET /security/.*",
     ],
-    "scanners are not registered yet": [r"\w+ /scanners.*", r"GET /projects/\{\}/scanner/candidates: query .*"],
-    "nothing is preheated yet": [
-        r"\w+ /p2p/preheat/instances.*: (?!404).*",
-        r"\w+ /projects/\{\}/preheat/policies.*",
-    ],
+    "nothing is preheated yet": [r"\w+ /projects/\{\}/preheat/policies.*"],
     "projects are no proxies yet": [
         r"GET /(search|projects|projects/\{\}): answer (project\.)?registry_id",
         r"GET /projects/\{\}/summary: answer registry",
@@ -65,7 +61,13 @@ REASONS: dict[str, list[str]] = {
         r"POST /retentions/\{\}/executions: 200",
     ],
     "on the wire it has another name, which ours has, too": [r".*: answer references\.platform\.'os\.features'"],
-    "secrets are in no answer": [r"GET /robots(/\{\})?: answer secret"],
+    "secrets are in no answer": [
+        r"GET /robots(/\{\})?: answer secret",
+        r"GET /p2p/preheat/instances(/\{\})?: answer auth_info",
+    ],
+    "what a scanner's adapter says of itself is asked by /scanners/{}/metadata": [
+        r"\w+ /(projects/\{\}/scanner|scanners).*: answer (adapter|vendor|version|health)",
+    ],
     "for Harbor's own parts, which are one process tree here": [r"GET /internalconfig: .*"],
     "nothing is authenticated by a proxy": [r"GET /systeminfo: answer authproxy_settings"],
     "it means nothing to one artifact": [
@@ -75,7 +77,7 @@ REASONS: dict[str, list[str]] = {
         r"(PUT|DELETE) /projects/\{\}/metadatas/\{\}: 409",
         r"POST /projects/.*/(artifacts|tags): 405",
         r"DELETE /projects/.*/labels/\{\}: 409",
-        r"GET /p2p/preheat/(providers|instances): 404",
+        r"\w+ /p2p/preheat/(providers|instances): 404",
         r"GET /usergroups/search: 409",
         r"PUT /robots/\{\}: 409",
         r"GET /systeminfo/volumes: 404",

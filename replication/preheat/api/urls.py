@@ -9,6 +9,7 @@ PROJECT = "projects/<str:project_name_or_id>"
 urlpatterns = [
     path("p2p/preheat/providers", views.ProvidersView.as_view()),
     path("p2p/preheat/instances", views.InstancesView.as_view()),
+    path("p2p/preheat/instances/ping", views.InstancePingView.as_view()),
     path("p2p/preheat/instances/<str:preheat_instance_name>", views.InstanceView.as_view()),
     path(f"{PROJECT}/preheat/providers", views.ProjectProvidersView.as_view()),
     path(f"{PROJECT}/preheat/policies", views.PreheatPoliciesView.as_view()),
