@@ -102,7 +102,9 @@ def state() -> dict[str, Any]:
     return {
         **{model.__name__: count for model, count in rows.items()},
         "members": list(Member.objects.order_by("pk").values_list("pk", "role")),
-        "settings": list(Project.objects.order_by("pk").values_list("name", "public", "metadata__value")),
+        "settings": list(
+            Project.objects.order_by("pk", "metadata__name").values_list("name", "public", "metadata__value")
+        ),
         "status": list(Execution.objects.order_by("pk").values_list("pk", "status")),
     }
 
