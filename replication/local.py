@@ -37,6 +37,7 @@ class Local(Closing):
     def __init__(self, actor: User) -> None:
         self._actor = actor
         self._projects: dict[str, Project] = {}
+        self._accessories: dict[str, dict[str, list[Candidate]]] = {}
 
     def close(self) -> None:
         """Nothing is open."""
@@ -85,9 +86,10 @@ class Local(Closing):
         return opened
 
     def accessories(self, repository: str, digest: Digest) -> list[Candidate]:
-        rows = Artifact.objects.filter(repository__name=repository, subject_digest=str(digest)).order_by("pk")
-        names = _tags_of(rows.values("pk"))
-        return [Candidate(found, tuple(names[pk])) for pk, found in rows.values_list("pk", "digest")]
+        """Looked up once for the repository; what is pushed from then on starts its own copy."""
+        if repository not in self._accessories:
+            self._accessories[repository] = _accessories(repository)
+        return self._accessories[repository].get(str(digest), [])
 
     def other_holders(self, repository: str, digests: Iterable[str]) -> Mapping[str, Sequence[str]]:
         found: dict[str, list[str]] = defaultdict(list)
@@ -216,6 +218,16 @@ class Local(Closing):
 def _artifact(repository: str, digest: str) -> Artifact | None:
     rows = Artifact.objects.select_related("repository__project").defer("manifest")
     return rows.filter(repository__name=repository, digest=digest).first()
+
+
+def _accessories(repository: str) -> dict[str, list[Candidate]]:
+    """All of a repository's, by the digest of what they belong to."""
+    rows = Artifact.objects.filter(repository__name=repository).exclude(subject_digest="").order_by("pk")
+    names = _tags_of(rows.values("pk"))
+    found: dict[str, list[Candidate]] = defaultdict(list)
+    for pk, digest, subject in rows.values_list("pk", "digest", "subject_digest"):
+        found[subject].append(Candidate(digest, tuple(names[pk])))
+    return found
 
 
 def _listing(repository: Repository, found: Iterable[Candidate], filters: Filters) -> Listing:

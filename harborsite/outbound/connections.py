@@ -124,7 +124,9 @@ class Pool:
     """The idle connections of one client; safe for threads."""
 
     def __init__(self, *, verify: bool, ca_certificate: str, timeout: float) -> None:
-        self._context = tls_context(verify=verify, ca_certificate=ca_certificate)
+        self._verify = verify
+        # Reading the system's certificates takes longer than most requests, so that is left until they are needed.
+        self._context = tls_context(verify=verify, ca_certificate=ca_certificate) if ca_certificate else None
         self._timeout = timeout
         self._idle: dict[Origin, list[Connection]] = defaultdict(list)
         self._lock = threading.Lock()
@@ -142,7 +144,14 @@ class Pool:
             kept.close()
 
     def fresh(self, origin: Origin) -> Connection:
-        return Connection(origin, context=self._context if origin.scheme == "https" else None, timeout=self._timeout)
+        context = self._tls() if origin.scheme == "https" else None
+        return Connection(origin, context=context, timeout=self._timeout)
+
+    def _tls(self) -> ssl.SSLContext:
+        with self._lock:
+            if self._context is None:
+                self._context = tls_context(verify=self._verify, ca_certificate="")
+            return self._context
 
     def give_back(self, connection: Connection) -> None:
         connection.fresh = False

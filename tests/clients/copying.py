@@ -45,7 +45,7 @@ class Operator:
     def execution(self, number: int) -> Any:
         return self.read(f"/replication/executions/{number}")
 
-    def finish(self, number: int, *, seconds: float = 60) -> Any:
+    def finish(self, number: int, *, seconds: float = 120) -> Any:
         """The execution when it has ended."""
         deadline = time.monotonic() + seconds
         while (found := self.execution(number))["status"] == "InProgress":
