@@ -11,7 +11,10 @@ _FORWARDED_FOR = re.compile(r'for\s*=\s*"?([^",;]*)', re.IGNORECASE)
 
 
 def client_address(meta: Mapping[str, Any]) -> str:
-    """The peer's address, or behind a proxy on this machine the first forwarded one that is not of this machine."""
+    """The peer's address, or behind a proxy on this machine the last forwarded one that is not of this machine.
+
+    A proxy adds whom it hears at the end of what that one may have written there itself.
+    """
     peer = str(meta.get("REMOTE_ADDR", ""))
     if not is_loopback(peer):
         return peer
@@ -29,10 +32,11 @@ def is_loopback(address: str) -> bool:
 
 
 def _forwarded(meta: Mapping[str, Any]) -> Iterator[str]:
+    """What each header says, the newest entry first."""
     for header in ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP"):
         if value := meta.get(header):
-            yield from (_bare(entry) for entry in str(value).split(","))
-    yield from (_bare(entry) for entry in _FORWARDED_FOR.findall(str(meta.get("HTTP_FORWARDED", ""))))
+            yield from (_bare(entry) for entry in reversed(str(value).split(",")))
+    yield from (_bare(entry) for entry in reversed(_FORWARDED_FOR.findall(str(meta.get("HTTP_FORWARDED", "")))))
 
 
 def _bare(entry: str) -> str:

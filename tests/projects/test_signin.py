@@ -308,6 +308,16 @@ def test_forwarding_headers_make_a_request_remote_but_never_local(headers: dict[
     assert client_address({"REMOTE_ADDR": ELSEWHERE, **local}) == ELSEWHERE
 
 
+def test_what_a_client_writes_into_forwarding_headers_does_not_hide_where_it_is() -> None:
+    """A proxy on this machine adds its peer at the end."""
+    invented = {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": f"198.51.100.9, 127.0.0.1, {ELSEWHERE}"}
+    assert client_address(invented) == ELSEWHERE
+    assert (
+        client_address({**invented, "HTTP_X_REAL_IP": "198.51.100.9", "HTTP_FORWARDED": "for=198.51.100.9"})
+        == ELSEWHERE
+    )
+
+
 def test_the_token_service_says_what_to_do_about_the_default_password(fresh: User) -> None:
     client = Client(headers={"Authorization": basic("admin", "Harbor12345"), "Accept-Language": "zh-hans"})
     address = "/service/token?service=harbor-registry"
