@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from audit.purging import purge
 from harborsite.jobs.runner import Job
 
@@ -15,6 +17,7 @@ def remove_old(job: Job) -> None:
         events=[event.strip() for event in events.split(",")],
         dry_run=dry_run,
         check_stop=job.check_stop,
+        progress=partial(job.progress, unit="records"),
     )
     job.log(f"{'would remove' if dry_run else 'removed'} {count} rows of the audit log")
     job.remember(purged=count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -100,6 +101,14 @@ class Task(models.Model):
     @property
     def is_final(self) -> bool:
         return self.status in FINAL
+
+    @property
+    def remaining_seconds(self) -> int | None:
+        """How long it will go on, if the rest goes as fast as what was done; None where that cannot be said."""
+        if self.status != Status.RUNNING or not self.start_time or not 0 < self.done <= self.total:
+            return None
+        elapsed = (timezone.now() - self.start_time).total_seconds()
+        return round(elapsed * (self.total - self.done) / self.done)
 
 
 class TaskLog(models.Model):

@@ -95,6 +95,24 @@ class ShownWorker(TypedDict):
     checkin_at: NotRequired[Time]
 
 
+class ShownJob(TypedDict):
+    """`done` of `total` in `unit`; both are 0 where nothing is known. `remaining_seconds` is a guess, or null."""
+
+    job_id: str
+    job_name: str
+    execution_id: int
+    status: str
+    status_message: str
+    stop_requested: bool
+    run_count: int
+    done: int
+    total: int
+    unit: str
+    remaining_seconds: int | None
+    start_time: Time
+    end_time: Time
+
+
 class Queue(TypedDict):
     """Its latency is how many seconds the oldest has waited."""
 
@@ -310,22 +328,62 @@ class QueueView(ApiView):
 class JobView(ApiView):
     """Stop one running job, or all; one that is not there has stopped already."""
 
-    actions = {"PUT": "jobservice-monitor:stop"}
+    actions = {"GET": "jobservice-monitor:list", "PUT": "jobservice-monitor:stop"}
+
+    def get(self, request: Request, job_id: str) -> Answer[ShownJob]:
+        """How far it is."""
+        task = _job(job_id)
+        return Answer(
+            {
+                "job_id": str(task.pk),
+                "job_name": task.vendor_type,
+                "execution_id": task.execution_id,
+                "status": task.status,
+                "status_message": task.status_message,
+                "stop_requested": task.stop_requested,
+                "run_count": task.run_count,
+                "done": task.done,
+                "total": task.total,
+                "unit": task.unit,
+                "remaining_seconds": task.remaining_seconds,
+                "start_time": stamp(task.start_time),
+                "end_time": stamp(task.end_time),
+            }
+        )
 
     def put(self, request: Request, job_id: str) -> Done:
         rows = dashboard.unfinished()
-        if job_id.lower() != ALL:
-            rows = rows.filter(pk=job_id) if job_id.isascii() and job_id.isdigit() and len(job_id) < 19 else rows.none()
-        dashboard.stop_tasks(rows)
+        dashboard.stop_tasks(rows if job_id.lower() == ALL else rows.filter(pk=_number(job_id)))
         return Done()
+
+
+class JobRetryView(ApiView):
+    """Try one job again that failed or was stopped; the others of its execution are left alone."""
+
+    actions = {"POST": "jobservice-monitor:stop"}
+
+    def post(self, request: Request, job_id: str) -> Done:
+        engine.retry(task=_job(job_id))
+        return Done()
+
+
+def _number(job_id: str) -> int:
+    """The key; 0, which none has, where it is no number."""
+    return int(job_id) if job_id.isascii() and job_id.isdigit() and len(job_id) < 19 else 0
+
+
+def _job(job_id: str) -> Task:
+    task = Task.objects.filter(pk=_number(job_id)).first()
+    if task is None:
+        raise NotFound(f"job {job_id[:32]} not found")
+    return task
 
 
 class AnyJobLogView(ApiView):
     actions = {"GET": "jobservice-monitor:list"}
 
     def get(self, request: Request, job_id: str) -> Text:
-        known = job_id.isascii() and job_id.isdigit() and len(job_id) < 19
-        return log_of(Task.objects.filter(pk=job_id).first() if known else None)
+        return log_of(Task.objects.filter(pk=_number(job_id)).first())
 
 
 class SchedulesView(ApiView):

@@ -34,6 +34,7 @@ urlpatterns = [
     path("jobservice/queues", jobs.QueuesView.as_view()),
     path("jobservice/queues/<str:job_type>", jobs.QueueView.as_view()),
     path("jobservice/jobs/<str:job_id>", jobs.JobView.as_view()),
+    path("jobservice/jobs/<str:job_id>/retry", jobs.JobRetryView.as_view()),
     path("jobservice/jobs/<str:job_id>/log", jobs.AnyJobLogView.as_view()),
     path("schedules", jobs.SchedulesView.as_view()),
     path("schedules/<str:job_type>/paused", jobs.SchedulesPausedView.as_view()),

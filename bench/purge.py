@@ -1,0 +1,164 @@
+"""`python -m bench.purge`: purge a large audit log while somebody else writes, and say how long a write has to wait."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.services import ROOT, mariadb
+
+LIMIT_SECONDS = 0.1  # what a write may take while the purge runs
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.purge", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--database", choices=["sqlite", "mariadb"], default="sqlite")
+    parser.add_argument("--inside", choices=["purge", "write"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.inside == "write":
+        return write()
+    if options.inside == "purge":
+        return measure(options.rows)
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (directory / "harbor.cfg").write_text("data_volume = ./data\n")
+        database = {"HARBOR_DATABASE": "sqlite"}
+        if options.database == "mariadb":
+            database = stack.enter_context(stack.enter_context(mariadb()).database())
+        env = os.environ | database | {"HARBOR_CFG": str(directory / "harbor.cfg")}
+        env |= {"DJANGO_SETTINGS_MODULE": "harborsite.settings"}
+        subprocess.run([sys.executable, ROOT / "manage.py", "prepare"], env=env, check=True, stdout=subprocess.DEVNULL)
+        argv = [sys.executable, "-m", "bench.purge", "--inside=purge", f"--rows={options.rows}"]
+        return subprocess.run(argv, env=env, check=False).returncode
+
+
+def measure(rows: int) -> int:
+    import django
+
+    django.setup()
+    from django.db import connections
+    from django.utils import timezone
+
+    from audit import purging
+    from audit.models import AuditLog
+
+    began = time.monotonic()
+    old = timezone.now() - timedelta(days=30)
+    fill(rows, old)
+    print(f"{rows:,} rows made in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    connections.close_all()
+    quiet = with_writer(lambda: time.sleep(5))
+    batches: list[tuple[int, float]] = []
+    delete = purging._delete
+
+    def timed(keys: Any) -> tuple[int, float]:
+        result = delete(keys)
+        batches.append(result)
+        return result
+
+    purging._delete = timed
+    removed: list[int] = []
+    began = time.monotonic()
+
+    def purge() -> None:
+        found = purging.purge(hours=24, events=["pull_artifact"], dry_run=False, check_stop=lambda: None)
+        removed.append(found)
+
+    busy = with_writer(purge)
+    took = time.monotonic() - began
+    held = sorted(seconds for _, seconds in batches)
+    largest = max(count for count, _ in batches)
+    print(f"{removed[0]:,} rows removed in {took:.0f} s, {len(batches):,} transactions of {largest} rows at most")
+    print(f"a transaction: median {held[len(held) // 2] * 1000:.0f} ms, longest {held[-1] * 1000:.0f} ms")
+    for name, times in (("quiet", quiet), ("while purging", busy)):
+        median, p99 = times[len(times) // 2] * 1000, times[len(times) * 99 // 100] * 1000
+        print(f"{name}, a write: median {median:.1f} ms, p99 {p99:.0f} ms, longest {times[-1] * 1000:.0f} ms")
+    left = AuditLog.objects.filter(op_time__lte=old).count()
+    return 0 if left == 0 and held[-1] <= LIMIT_SECONDS else 1
+
+
+def fill(rows: int, when: Any) -> None:
+    """A thousand rows, copied again and again."""
+    from django.db import connection, transaction
+
+    from audit.models import AuditLog
+
+    names = "username, operation, resource_type, resource, project_id, successful, data, op_time"
+    first = min(rows, 1000)
+    AuditLog.objects.bulk_create(
+        AuditLog(
+            username=f"user-{number % 50}",
+            operation="pull",
+            resource_type="artifact",
+            resource=f"library/app-{number}:v1",
+            project_id=number % 20,
+            data={"digest": "sha256:" + "0" * 64},
+            op_time=when,
+        )
+        for number in range(first)
+    )
+    made = first
+    table = AuditLog._meta.db_table
+    while made < rows:
+        some = min(made, rows - made, 50_000)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {table} ORDER BY id LIMIT {some}")
+        made += some
+
+
+def with_writer(work: Any) -> list[float]:
+    """Do `work` while another process writes; how long its writes took, the shortest first."""
+    argv = [sys.executable, "-m", "bench.purge", "--inside=write"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        if writer.stdin is None or writer.stdout is None or not writer.stdout.readline():
+            raise RuntimeError("the writer did not start")
+        work()
+        writer.stdin.close()
+        found: list[float] = json.loads(writer.stdout.read())
+    return sorted(found)
+
+
+def write() -> int:
+    """Write records, as pushes do, about a hundred a second, until the input ends."""
+    import select
+
+    import django
+
+    django.setup()
+    from audit import services
+    from audit.events import Operation, ResourceType
+
+    def record() -> None:
+        from django.db import transaction
+
+        with transaction.atomic():
+            services.record(
+                actor="writer",
+                operation=Operation.CREATE,
+                resource_type=ResourceType.ARTIFACT,
+                resource="library/new:v1",
+            )
+
+    record()
+    print("ready", flush=True)
+    times: list[float] = []
+    while not select.select([sys.stdin], [], [], 0.01)[0]:
+        began = time.monotonic()
+        record()
+        times.append(time.monotonic() - began)
+    print(json.dumps(times), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
