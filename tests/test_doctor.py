@@ -18,9 +18,13 @@ from harborsite import config as boot
 from harborsite.jobs.models import Execution, Status, Task, Trigger, Worker
 from harborsite.setup import certificates, doctor, instance
 from harborsite.setup.doctor import Finding, Verdict
+from projects import params
 from projects.models import User
 from registry.auth.keys import ensure_keys
+from tests import slapd
 from tests.services import LOOPBACK, ROOT, Site, free_port, harborsite
+from tests.test_outbound import LOOPBACK as LOCAL
+from tests.test_outbound import allow
 
 HTTPS = "ui_url_protocol = https\nssl_cert = c/server.crt\nssl_cert_key = c/server.key\nhttp_port = 0\n"
 pytestmark = pytest.mark.django_db
@@ -148,7 +152,6 @@ def test_the_queue_is_alive_while_workers_are_heard_of(directory: Path) -> None:
     [
         ("redis", "redis_url = redis://127.0.0.1:1/0", "redis_url"),
         ("syslog", "syslog_url = tcp://127.0.0.1:1", "syslog_url"),
-        ("ldap", "ldap_url = ldap://127.0.0.1:1\nldap_basedn = dc=x", "ldap_url, ldap_searchdn"),
         ("parts", "with_proxy = on\ndatabase = mysql://u@127.0.0.1:1/n", ""),
     ],
 )
@@ -156,6 +159,29 @@ def test_what_is_asked_for_and_does_not_answer_has_failed(directory: Path, name:
     found = findings(load(directory, text))[name]
     assert found.verdict is (Verdict.FAILED if remedy else Verdict.OK)
     assert remedy in found.remedy
+
+
+@pytest.mark.parametrize(("password", "verdict"), [("", Verdict.OK), ("wrong", Verdict.FAILED)])
+def test_directories_are_asked_to_let_us_in(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, password: str, verdict: Verdict
+) -> None:
+    allow(monkeypatch, *LOCAL)
+    with slapd.slapd() as server:
+        params.update(
+            {
+                "ldap_url": server.url,
+                "ldap_base_dn": slapd.PEOPLE,
+                "ldap_search_dn": slapd.SEARCH_DN,
+                "ldap_search_password": password or slapd.SEARCH_PASSWORD,
+            }
+        )
+        params.forget()
+        found = findings(load(directory))["ldap"]
+        assert found.verdict is verdict
+        assert (server.url if verdict is Verdict.OK else "wrong DN or password") in found.message
+    found = findings(load(directory))["ldap"]
+    assert "no connection to" in found.message
+    assert found.remedy
 
 
 def test_a_collector_that_listens_is_fine(directory: Path) -> None:

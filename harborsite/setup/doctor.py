@@ -28,10 +28,13 @@ from django.utils.translation import ngettext
 from audit.models import AuditLog
 from harborsite import parts
 from harborsite.config import Config
-from harborsite.directories import Directory
 from harborsite.jobs.models import PausedQueue, Status, Task, Worker
 from harborsite.parts import mariadb, systemd
 from harborsite.setup import SetupError, certificates, database, instance, readiness
+from projects.identity.ldap import sources
+from projects.identity.ldap.connection import bound, translated
+from projects.identity.ldap.errors import DirectoryError
+from projects.identity.ldap.sources import Source
 from projects.identity.signin import DEFAULT_PASSWORD
 from projects.models import User
 from projects.models.user import ADMIN_ID
@@ -254,41 +257,17 @@ def _syslog(config: Config) -> Answer | None:
     return ok(where)
 
 
-def _directory(server: Directory) -> Callable[[Config], Answer]:
+def _directory(source: Source) -> Callable[[Config], Answer]:
     def question(config: Config) -> Answer:
         try:
-            _bind_and_search(server)
-        except ldap.LDAPError as error:
-            about = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-            reason = ": ".join(str(about[key]) for key in ("desc", "info") if about.get(key)) or type(error).__name__
-            keys = f"{server.name}_url, {server.name}_searchdn, {server.name}_search_pwd, {server.name}_basedn"
-            return failed(
-                f"{server.url}: {reason}",
-                _("Start the directory there, or correct %(keys)s in harbor.cfg.") % {"keys": keys},
-            )
-        return ok(_("%(url)s lets us in and search") % {"url": server.url})
+            with bound(source) as connection, translated(source):
+                connection.search_ext_s(source.base_dn, ldap.SCOPE_BASE, attrlist=["1.1"])
+        except DirectoryError as error:
+            reason = error.message.removeprefix(f"{source.name}: ")
+            return failed(reason, _("Start the directory there, or correct what the settings say of it."))
+        return ok(_("%(url)s lets us in and search") % {"url": source.url})
 
     return question
-
-
-def _bind_and_search(server: Directory) -> None:
-    patience = min(float(server.timeout), PATIENCE)
-    client = ldap.initialize(server.url)
-    client.set_option(ldap.OPT_NETWORK_TIMEOUT, patience)
-    client.set_option(ldap.OPT_TIMEOUT, patience)
-    client.set_option(ldap.OPT_REFERRALS, 0)
-    demand = ldap.OPT_X_TLS_DEMAND if server.verify_cert else ldap.OPT_X_TLS_NEVER
-    client.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, demand)
-    if server.ca_file:
-        client.set_option(ldap.OPT_X_TLS_CACERTFILE, str(server.ca_file))
-    client.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
-    try:
-        if server.start_tls:
-            client.start_tls_s()
-        client.simple_bind_s(server.searchdn, server.search_pwd)
-        client.search_ext_s(server.basedn, ldap.SCOPE_BASE, attrlist=["1.1"], timeout=patience)
-    finally:
-        client.unbind_ext_s()
 
 
 def _parts(config: Config) -> Answer | None:
@@ -340,25 +319,23 @@ _QUESTIONS: Final = (
 )
 
 
-def _questions(config: Config) -> Iterator[_Question]:
-    yield from _QUESTIONS
-    for server in config.directories:
-        if server.url:
-            yield _Question(server.name, _directory(server))
-
-
 def examine(config: Config) -> Iterator[Finding]:
     """All findings, as they come; a question that does not concern this installation has none."""
     has_database = True
-    for question in _questions(config):
+    for question in _QUESTIONS:
         if question.needs_database and not has_database:
             continue
-        answer = _asked(question.ask, config)
-        if answer is None:
-            continue
-        finding = Finding(question.name, *answer)
-        has_database = has_database and not (finding.name == "database" and finding.verdict is Verdict.FAILED)
-        yield finding
+        if finding := _found(question.name, question.ask, config):
+            has_database = has_database and (finding.name, finding.verdict) != ("database", Verdict.FAILED)
+            yield finding
+    for source in sources.configured() if has_database else ():  # which there are, the database knows
+        if finding := _found(source.name, _directory(source), config):
+            yield finding
+
+
+def _found(name: str, ask: Callable[[Config], Answer | None], config: Config) -> Finding | None:
+    answer = _asked(ask, config)
+    return None if answer is None else Finding(name, *answer)
 
 
 def _asked(question: Callable[[Config], Answer | None], config: Config) -> Answer | None:

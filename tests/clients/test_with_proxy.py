@@ -1,6 +1,7 @@
 """A node with all five parts over https: nginx alone is open, and each part may die in the middle of a transfer."""
 
 import http.client
+import json
 import os
 import signal
 import ssl
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harborsite.server.processes import descendants
-from tests import images, services
+from tests import images, services, slapd
 from tests.clients.registry import Registry
 from tests.clients.tools import Tool
 
@@ -22,11 +23,28 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[services.Site]:
+def directory() -> Iterator[slapd.Slapd]:
+    with slapd.slapd() as directory:
+        yield directory
+
+
+@pytest.fixture(scope="module")
+def node(directory: slapd.Slapd) -> Iterator[services.Site]:
+    """The installation of the guide: https, LDAP, and all five parts."""
     address = services.own_address()
     database = {"HARBOR_DATABASE": "mariadb", "HARBOR_DB_PASSWORD": "it's \\ odd"}
     settings = {"hostname": address, "bind": address, "ui_url_protocol": "https", "log_format": "json"}
-    with services.harborsite(database, with_proxy="on", **settings) as site:
+    people = {
+        "auth_mode": "ldap_auth",
+        "allowed_networks": "127.0.0.0/8",
+        "ldap_url": directory.url,
+        "ldap_searchdn": slapd.SEARCH_DN,
+        "ldap_search_pwd": slapd.SEARCH_PASSWORD,
+        "ldap_basedn": slapd.PEOPLE,
+        "ldap_uid": "uid",
+        "ldap_group_basedn": slapd.GROUPS,
+    }
+    with services.harborsite(database, with_proxy="on", **settings, **people) as site:
         site.manage("users", "set-password", "admin", "--password", PASSWORD)
         yield site
 
@@ -76,20 +94,33 @@ def is_running(node: services.Site, part: str) -> bool:
     return any(PARTS[part] in command for command in processes(node).values())
 
 
-def test_docker_signs_in_pushes_and_pulls(node: services.Site, home: Path, tmp_path: Path, registry: Registry) -> None:
+def test_a_developer_of_the_directory_signs_in_pushes_and_pulls(
+    node: services.Site, home: Path, tmp_path: Path, registry: Registry
+) -> None:
+    """Docker, through nginx, over https, as somebody whose group in LDAP is a developer of the project."""
+    registry.create_project("team")
+    group = {"group_name": "developers", "group_type": 1, "ldap_group_dn": slapd.DEVELOPERS}
+    member = json.dumps({"role_id": 2, "member_group": group}).encode()
+    headers = {"Content-Type": "application/json"}
+    registry.expect(201, "POST", "/api/v2.0/projects/team/members", member, headers)
     etc = tmp_path / "etc"
     (etc / "certs.d" / node.host).mkdir(parents=True)
     (etc / "certs.d" / node.host / "ca.crt").write_bytes((node.data / "cert" / "ca.crt").read_bytes())
-    name = f"{node.host}/library/hello-world:latest"
+    name = f"{node.host}/team/hello-world:latest"
     with services.dockerd(etc) as engine:
         docker = Tool("docker", home, {"DOCKER_HOST": engine})
-        docker("login", "-u", "admin", "--password-stdin", node.host, stdin=PASSWORD)
+        docker("login", "-u", "lena", "--password-stdin", node.host, stdin=slapd.PASSWORD)
         image = images.image("proxy", layers=2, layer_size=3_000_000)
         docker("load", "-i", images.write_docker_archive(tmp_path / "image.tar", image, name))
         digest = docker("push", name).partition("digest: ")[2].split()[0]
         docker("rmi", name)
         docker("pull", name)
-    assert images.digest_of(registry.manifest("library/hello-world", "latest").body) == digest
+        docker("tag", name, f"{node.host}/library/hello-world:latest")
+        assert "unauthorized to access repository" in docker.refused("push", f"{node.host}/library/hello-world:latest")
+        docker("login", "-u", "wei", "--password-stdin", node.host, stdin=slapd.PASSWORD)
+        docker("rmi", name)
+        assert "unauthorized to access repository" in docker.refused("pull", name)  # of no group that is a member
+    assert images.digest_of(registry.manifest("team/hello-world", "latest").body) == digest
 
 
 def test_nothing_but_the_proxy_is_open(node: services.Site) -> None:
