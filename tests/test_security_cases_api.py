@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from audit.models import AuditLog
+from harborsite.api import openapi
+from harborsite.sealing import seal
 from projects import params
+from projects.identity import signin
 from projects.models import Project, Robot, User
 from projects.permissions import Role
+from registry.models import Scanner
+from replication.models import PreheatInstance, Registry
 from tests.factories import PASSWORD, add, basic, client_for, grant, make_project, make_robot, make_user
 
 API = "/api/v2.0"
@@ -125,20 +133,70 @@ def test_row_05_nobody_makes_a_robot_account_stronger_than_himself(library: Proj
     assert Robot.objects.count() == 1
 
 
-SECRET_COLUMNS = ["password", "Password", "salt", "secret", "Secret", "password_version", "cli_secret", "creator_ref"]
+@pytest.mark.parametrize("end", ["disabled", "deleted", "expired"])
+def test_row_05_a_robot_account_makes_none_when_it_is_over(library: Project, end: str) -> None:
+    """Neither before its children nor through them: what it made keeps its own, narrower, rights."""
+    maker = make_robot("maker", grant("library", "robot:create", "repository:pull"), project=library)
+    pull = [{"kind": "project", "namespace": "library", "access": [{"resource": "repository", "action": "pull"}]}]
+    request = {"level": "project", "duration": -1, "permissions": pull}
+    client = client_for(maker)
+    assert post(client, "/robots", **request, name="child").status_code == 201
+    match end:
+        case "disabled":
+            Robot.objects.filter(pk=maker.pk).update(disable=True)
+        case "deleted":
+            maker.delete()
+        case _:
+            Robot.objects.filter(pk=maker.pk).update(expires_at=1)
+    signin.forget()
+    assert post(client, "/robots", **request, name="second").status_code == 401
+    child = Robot.objects.get(name="library+child")
+    assert [each["access"] for each in child.permissions] == [pull[0]["access"]]
+    wider = [{**pull[0], "access": [*pull[0]["access"], {"resource": "repository", "action": "push"}]}]
+    child.secret = make_password(PASSWORD)
+    child.save()
+    answer = put(client_for(child), f"/robots/{child.pk}", **{**request, "name": child.username, "permissions": wider})
+    assert answer.status_code == 403
+
+
+SECRET_COLUMNS = ["password", "Password", "salt", "secret", "Secret", "password_version", "cli_secret", "creator_ref",
+                  "access_secret", "access_key", "ca_certificate", "credential", "access_credential", "auth_info",
+                  "AccessSecret", "targets", "auth_header"]  # fmt: skip
+CANARY = "Canary7Bird"
 
 
 @pytest.mark.parametrize("operator", ["=~", "=", "__icontains=", "__startswith=", "__gte=", "__regex="])
 def test_row_08_no_filter_or_order_tells_anything_about_a_secret(admin: User, bob: User, operator: str) -> None:
+    """All such columns at once: one that is looked at leaves nothing that has `zzz` in it."""
     make_robot("ci")
     client = client_for(admin)
-    for address in ("/users", "/robots", "/projects", "/quotas", "/audit-logs"):
+    seal_some()
+    for address in filterable():
         plain = answers_of(client, address)
-        for column in SECRET_COLUMNS:
-            for value in ("m", "md5", "zzz", "9"):
-                assert answers_of(client, f"{address}?q={column}{operator}{value}") == plain, (address, column)
-            assert answers_of(client, f"{address}?sort={column}") == plain
-            assert answers_of(client, f"{address}?sort=-{column}") == plain
+        for value in ("m", "zzz", "9"):
+            terms = ",".join(f"{column}{operator}{value}" for column in SECRET_COLUMNS)
+            assert answers_of(client, f"{address}?q={terms}") == plain, address
+        for sign in ("", "-"):
+            order = ",".join(f"{sign}{column}" for column in SECRET_COLUMNS)
+            assert answers_of(client, f"{address}?sort={order}") == plain, address
+
+
+def seal_some() -> None:
+    """Something with a secret for each list that could tell about one."""
+    Registry.objects.create(name="far", type="harbor", url="http://10.1.2.3", access_secret=seal(CANARY))
+    Scanner.objects.create(name="s", url="http://10.1.2.4", auth="Bearer", credential=seal(CANARY))
+    PreheatInstance.objects.create(
+        name="p", vendor="kraken", endpoint="http://10.1.2.5", auth_info=seal(json.dumps({"token": CANARY}))
+    )
+
+
+def filterable() -> list[str]:
+    """Every list outside of a project that takes `q`."""
+    return [
+        path
+        for path, item in openapi.document()["paths"].items()
+        if "{" not in path and {"q", "sort"} <= {each["name"] for each in item.get("get", {}).get("parameters", [])}
+    ]
 
 
 def test_row_08_a_filter_does_not_reach_into_other_tables(library: Project, bob: User, admin: User) -> None:
@@ -171,6 +229,13 @@ def test_row_10_wildcards_of_sql_are_plain_characters(alice: User, admin: User) 
     for query in ("a_b", "a%25b", "_", "%25"):
         names = {project["name"] for project in answers_of(client, f"/projects?q=name=~{query}")}
         assert names == ({"a_b"} if "_" in query else set()), query
+    for name in ("a_b", "axb", "a%b"):
+        make_user(f"u{name}".replace("%", "-"))
+    assert [user["username"] for user in answers_of(client, "/users?q=username=~a_b")] == ["ua_b"]
+    assert [user["username"] for user in answers_of(client, "/users/search?username=a_b")] == ["ua_b"]
+    assert answers_of(client, "/users/search?username=%25") == []
+    assert [found["name"] for found in answers_of(client, "/search?q=a_b")["project"]] == ["a_b"]
+    assert answers_of(client, "/labels?scope=g&name=_") == []
     owner = client_for(alice)
     robots = answers_of(owner, f"/robots?q=Level=project,ProjectID={Project.objects.get(name='a_b').pk}")
     assert [robot["name"] for robot in robots] == ["robot$a_b+ci"]
@@ -185,7 +250,10 @@ def test_row_24_no_answer_holds_a_secret(library: Project, alice: User, bob: Use
         "robot_id": robot.pk,
         "mid": library.members.get(user=bob).pk,
     }
-    secrets = {robot.secret, PASSWORD, *User.objects.values_list("password", flat=True), "BEGIN PRIVATE KEY"}
+    seal_some()
+    params.update({"ldap_search_password": CANARY, "oidc_client_secret": CANARY, "uaa_client_secret": CANARY})
+    sealed = (Registry.objects.get().access_secret, Scanner.objects.get().credential, CANARY)
+    secrets = {*sealed, robot.secret, PASSWORD, *User.objects.values_list("password", flat=True), "BEGIN PRIVATE KEY"}
     addresses = sorted(readable_addresses(ids))
     assert len(addresses) > 30
     for who in (admin, alice, bob, robot, None):
@@ -205,6 +273,33 @@ def test_row_25_the_audit_log_holds_no_secret(admin: User, bob: User) -> None:
     text = json.dumps([answers_of(client, "/audit-logs"), answers_of(client, "/auditlog-exts?page_size=100")])
     assert canary not in text
     assert "dave" in text
+
+
+def test_row_25_no_request_writes_its_secrets_into_a_log(
+    admin: User, bob: User, library: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = client_for(admin)
+    robot = make_robot("ci", project=library)
+    asked = [
+        put(client, f"/users/{bob.pk}/password", new_password=CANARY),
+        client.patch(f"{API}/robots/{robot.pk}", json.dumps({"secret": CANARY}), content_type="application/json"),
+        put(client, "/configurations", ldap_search_password=CANARY),
+        post(
+            client, "/registries", name="far", type="harbor", url="http://169.254.1.1",
+            credential={"type": "basic", "access_key": "k", "access_secret": CANARY},
+        ),
+        post(client, "/scanners", name="s", url="http://169.254.1.1", auth="Basic", access_credential=CANARY),
+        post(
+            client, "/p2p/preheat/instances/ping", name="p", vendor="kraken", endpoint="http://169.254.1.1",
+            auth_mode="OAUTH", auth_info={"token": CANARY},
+        ),
+        Client(headers={"Authorization": basic("admin", CANARY)}).get(f"{API}/users/current"),
+    ]  # fmt: skip
+    assert [answer.status_code for answer in asked] == [200, 200, 200, 400, 400, 400, 401]
+    text = caplog.text + "".join(repr(record.__dict__) for record in caplog.records)
+    text += "".join(answer.content.decode() for answer in asked)
+    assert CANARY not in text + json.dumps(list(AuditLog.objects.values("resource", "data")))
 
 
 def test_row_26_accounts_are_found_by_name_alone_and_not_by_visitors(carol: User, bob: User) -> None:
