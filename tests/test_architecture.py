@@ -269,7 +269,6 @@ WITHOUT_A_PAGE: dict[str, str] = {
     "audit.Outgoing": "gone in seconds; how many wait is on the page of the log",
     "audit.Forwarding": "one row, shown on the page of the log",
     "projects.ProjectMetadata": "settings of a project, on its page",
-    "projects.UserGroup": "filled by sign-in sources; its members are shown on projects",
     "projects.CVEAllowlist": "administered by the REST API",
     "projects.SecondFactor": "each person's own, on a page of the account",
     "replication.PreheatInstance": "administered by the REST API",

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from harborsite.portal.scope import Scope, visitor
+from projects.identity.ldap import sources
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
@@ -48,6 +49,7 @@ TABS = (
 ADMINISTRATION = (
     ("users", _("Users")),
     ("robots", _("Robot accounts")),
+    ("groups", _("Groups")),
     ("registries", _("Registries")),
     ("replications", _("Replications")),
     ("labels", _("Labels")),
@@ -55,6 +57,7 @@ ADMINISTRATION = (
     ("garbage_runs", _("Clean up")),
     ("job_queues", _("Job service")),
     ("events", _("Event log")),
+    ("authentication", _("Authentication")),
     ("settings", _("System settings")),
 )
 
@@ -76,7 +79,8 @@ def administration_menu(request: HttpRequest) -> list[Link]:
     """What administrators find there as well."""
     if not visitor(request).is_superuser:
         return []
-    return [_entry(request, label, view) for view, label in ADMINISTRATION]
+    hidden = set() if sources.active() else {"groups"}  # only directories have any
+    return [_entry(request, label, view) for view, label in ADMINISTRATION if view not in hidden]
 
 
 def project_tabs(request: HttpRequest, scope: Scope) -> list[Link]:

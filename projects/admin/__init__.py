@@ -1,5 +1,6 @@
 """The pages of projects and of what is in them, of people's accounts, and of the system's settings."""
 
+from projects.admin.groups import UserGroupAdmin
 from projects.admin.labels import LabelAdmin
 from projects.admin.members import MemberAdmin
 from projects.admin.projects import ProjectAdmin
@@ -17,5 +18,6 @@ __all__ = [
     "RobotAdmin",
     "SettingAdmin",
     "UserAdmin",
+    "UserGroupAdmin",
     "WebhookPolicyAdmin",
 ]

@@ -17,7 +17,8 @@ from harborsite.errors import Forbidden
 from harborsite.portal import scope
 from harborsite.portal.pages import ProjectPartAdmin, form_page
 from harborsite.portal.templatetags.portal import moment
-from projects.models import Member, User
+from projects.identity.ldap import lookup, sources
+from projects.models import Member, User, UserGroup
 from projects.permissions import Role
 from projects.services import members
 
@@ -39,6 +40,21 @@ class MemberForm(forms.Form):
     )
 
 
+class GroupMemberForm(forms.Form):
+    """Which group gets which role."""
+
+    field_order = ["group", "role"]
+    group = forms.CharField(
+        label=gettext_lazy("Group"),
+        max_length=512,
+        help_text=gettext_lazy("Its name if it is known already, else its DN in the directory."),
+        widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off", "list": "suggestions"}),
+    )
+    role = forms.TypedChoiceField(
+        label=gettext_lazy("Role"), coerce=int, choices=Role.choices, initial=Role.GUEST, widget=forms.RadioSelect
+    )
+
+
 @admin.register(Member)
 class MemberAdmin(ProjectPartAdmin[Member]):
     """The Members tab."""
@@ -56,6 +72,11 @@ class MemberAdmin(ProjectPartAdmin[Member]):
 
     def get_urls(self) -> list[URLPattern]:
         return [
+            path(
+                "projects/<str:project>/members/group/",
+                self.in_project(self.new_group, "member:create"),
+                name="new_group_member",
+            ),
             path("projects/<str:project>/members/", self.in_project(self.members), name="members"),
             path(
                 "projects/<str:project>/members/new/",
@@ -94,8 +115,14 @@ class MemberAdmin(ProjectPartAdmin[Member]):
             _("Members"),
             add_url=reverse("admin:new_member", args=[here.project.name]) if may_add else None,
             add_label=_("Add member"),
+            more_links=self._more_links(here) if may_add else [],
             roles=Role.choices,
         )
+
+    def _more_links(self, here: scope.Scope) -> list[tuple[str, str]]:
+        if not sources.active():
+            return []
+        return [(reverse("admin:new_group_member", args=[here.project.name]), _("Add group"))]
 
     def new_member(self, request: HttpRequest) -> HttpResponse:
         here, user = scope.current(request), scope.signed_in(request)
@@ -103,6 +130,8 @@ class MemberAdmin(ProjectPartAdmin[Member]):
 
         def save(data: Mapping[str, Any]) -> None:
             found = User.objects.living().filter(username=data["username"]).first()
+            if found is None:
+                found = lookup.bring_in_person(username=data["username"], actor=user)
             if found is None:
                 raise Forbidden(_("There is no user {name}.").format(name=data["username"]))
             members.add_member(project=here.project, role=data["role"], actor=user, user=found)
@@ -116,6 +145,29 @@ class MemberAdmin(ProjectPartAdmin[Member]):
             submit_label=_("Add member"),
             success=_("The member has been added."),
             next_url=reverse("admin:members", args=[here.project.name]),
+        )
+
+    def new_group(self, request: HttpRequest) -> HttpResponse:
+        """A group that is known by its name, or any group of a directory by its DN."""
+        here, user = scope.current(request), scope.signed_in(request)
+        form = GroupMemberForm(scope.posted(request))
+
+        def save(data: Mapping[str, Any]) -> None:
+            group = UserGroup.objects.filter(group_name=data["group"]).first()
+            if group is None:
+                group = lookup.bring_in_group(dn=data["group"], name="", actor=user)
+            members.add_member(project=here.project, role=data["role"], actor=user, group=group)
+
+        return form_page(
+            self.admin_site,
+            request,
+            form,
+            save,
+            title=_("Add group"),
+            submit_label=_("Add group"),
+            success=_("The group has been added."),
+            next_url=reverse("admin:members", args=[here.project.name]),
+            suggestions=UserGroup.objects.order_by("group_name").values_list("group_name", flat=True)[:200],
         )
 
     @admin.action(permissions=["change"], description=gettext_lazy("Set role"))

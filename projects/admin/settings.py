@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from harborsite.portal import banners, scope
 from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
 from projects import params
+from projects.admin import authentication
 from projects.models import Setting
 from projects.services import settings
 
@@ -77,7 +78,8 @@ class SettingAdmin(PortalAdmin[Setting]):
     """One page for what is set while the server runs."""
 
     def get_urls(self) -> list[URLPattern]:
-        return [path("settings/", administrators_only(self.admin_site, self.system), name="settings")]
+        own = path("settings/", administrators_only(self.admin_site, self.system), name="settings")
+        return [own, *authentication.urls(self.admin_site)]
 
     def system(self, request: HttpRequest) -> HttpResponse:
         user = scope.signed_in(request)

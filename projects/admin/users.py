@@ -44,7 +44,7 @@ class UserForm(PasswordForm):
 class UserAdmin(PortalAdmin[User]):
     """Administration: people's accounts."""
 
-    list_display = ("username", "administrator", "state", "email", "realname", "registered")
+    list_display = ("username", "administrator", "source", "state", "email", "realname", "registered")
     list_filter = ("sysadmin_flag", "is_active")
     search_fields = ("username", "email", "realname")
     ordering = ("username",)
@@ -72,6 +72,8 @@ class UserAdmin(PortalAdmin[User]):
 
     @admin.display(description=gettext_lazy("Administrator"), ordering="sysadmin_flag")
     def administrator(self, row: User) -> str:
+        if row.admin_role_in_auth and not row.sysadmin_flag:
+            return _("By the directory")
         return _("Yes") if row.sysadmin_flag else _("No")
 
     @admin.display(description=gettext_lazy("State"), ordering="is_active")
