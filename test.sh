@@ -9,6 +9,8 @@ readonly PACKAGES=(
     ca-certificates git
     # what the tests drive
     mariadb-server redis-server docker-registry nginx slapd ldap-utils rsyslog docker.io podman skopeo chromium gettext
+    # with what they look at processes, sockets and units
+    procps iproute2 systemd
 )
 readonly GO_TOOLS=(
     github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
