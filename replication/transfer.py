@@ -50,10 +50,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was found out about a manifest before it is taken in."""
+    """What was found out about a manifest before it is taken in.
+
+    One that the target has is not fetched where that takes a request; signatures may have come to it since.
+    """
 
     present: bool
     manifest: RawManifest | None
+    accessories: Sequence[Candidate]
 
 
 class Transfer:
@@ -69,6 +73,7 @@ class Transfer:
         self._empty = True
         self._present: set[Digest] = set()
         self._looks: dict[Digest, Look] = {}
+        self._left_alone: set[Digest] = set()
         remembered = job.attrs.get("uploads")
         self.uploads: MutableMapping[str, str] = dict(remembered) if isinstance(remembered, dict) else {}
         self._saved = dict(self.uploads)
@@ -89,7 +94,8 @@ class Transfer:
         self._copy_blobs(_blobs_of(copied), mountable)
         self._push_manifests()
         self._watch()
-        self.job.log(f"{len(copied)} manifest(s) copied, {len(self.nodes) - len(copied)} were there")
+        there = len(self.nodes) - len(copied) + len(self._left_alone)
+        self.job.log(f"{len(copied)} manifest(s) copied, {there} were there")
 
     # --- what there is to do
 
@@ -133,19 +139,23 @@ class Transfer:
             raise UnfitContent(_("{name} is nested too deeply").format(name=f"{self.src}@{digest}"))
         self._watch()
         look = self._looks.pop(digest, None) or self._look(digest)
-        if look.present and not tags and not self.source.looks_are_cheap:
+        if look.present and not tags and look.manifest is None:
+            if digest not in self._left_alone:
+                self._left_alone.add(digest)
+                self._visit_accessories(look, above, depth)
             return above
-        if look.manifest is None:
+        manifest = look.manifest or self._fetch(digest)
+        if manifest is None:
             self.job.log(f"{self.src}@{digest} is not at the source: left out", "WARNING")
             return above
-        node = Node(look.manifest, self._parsed(look.manifest), above, present=look.present)
+        node = Node(manifest, self._parsed(manifest), above, present=look.present)
         children = [c for c in node.parsed.children if c.media_type in media_types.SUPPORTED]
         self._look_ahead([child.digest for child in children])
         levels = [self._visit(child.digest, (), depth=depth + 1) for child in children]
         node.level = max([above, *(level + 1 for level in levels)])
         node.tags += tags
         self.nodes[digest] = node
-        self._visit_accessories(node, depth)
+        self._visit_accessories(look, node.level + 1, depth)
         return node.level
 
     def _look_ahead(self, digests: Sequence[Digest]) -> None:
@@ -156,7 +166,14 @@ class Transfer:
 
     def _look(self, digest: Digest) -> Look:
         present = digest in self._present or self._target_digest(str(digest)) is not None
-        return Look(present, self.flow.patiently(lambda: self.source.manifest(self.src, str(digest))))
+        manifest = None if present and not self.source.looks_are_cheap else self._fetch(digest)
+        if manifest is None and not present:
+            return Look(present, None, ())
+        accessories = self.flow.patiently(lambda: self.source.accessories(self.src, digest))
+        return Look(present, manifest, accessories)
+
+    def _fetch(self, digest: Digest) -> RawManifest | None:
+        return self.flow.patiently(lambda: self.source.manifest(self.src, str(digest)))
 
     def _parsed(self, found: RawManifest) -> Manifest:
         try:
@@ -165,11 +182,10 @@ class Transfer:
             message = _("the manifest {name} is not valid: {reason}")
             raise UnfitContent(message.format(name=f"{self.src}@{found.digest}", reason=error)) from None
 
-    def _visit_accessories(self, node: Node, depth: int) -> None:
-        digest = node.manifest.digest
-        for accessory in self.flow.patiently(lambda: self.source.accessories(self.src, digest)):
+    def _visit_accessories(self, look: Look, above: int, depth: int) -> None:
+        for accessory in look.accessories:
             for wanted in self._compare(accessory):
-                self._visit(wanted.digest, wanted.tags, depth=depth + 1, above=node.level + 1)
+                self._visit(wanted.digest, wanted.tags, depth=depth + 1, above=above)
 
     # --- doing it
 

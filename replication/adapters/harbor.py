@@ -59,13 +59,13 @@ class Harbor(Distribution):
             )
 
     def _projects(self, filters: Filters) -> Iterator[dict[str, Any]]:
-        """All, or only those that a name filter can mean."""
+        """All, or only those that a name filter can mean; with details, for whether they are public is one."""
         prefixes = filters.name_prefixes()
         if all("/" in prefix for prefix in prefixes):
             names = sorted({prefix.partition("/")[0] for prefix in prefixes})
             wanted = " ".join(f"'{name}'" for name in names)
-            return self._all("/projects", q=f"name={{{wanted}}}", with_detail="false")
-        return self._all("/projects", with_detail="false")
+            return self._all("/projects", q=f"name={{{wanted}}}")
+        return self._all("/projects")
 
     # --- writing
 

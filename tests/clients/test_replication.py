@@ -137,18 +137,20 @@ def test_projects_platforms_and_signatures_arrive_and_come_back(
     for name in ("open", "closed"):
         remote.assert_serves(f"{name}/team/app", "v1", image)
         assert referrers(remote, f"{name}/team/app", image.digest) == [signature.digest]
-    back = operator.policy(
-        "whole back",
-        "closed/**",
-        src_registry={"id": other_side},
-        dest_namespace="back",
-        dest_namespace_replace_count=1,
-    )
-    done = operator.run(back)
-    assert done["status"] == "Succeed", done["log"]
-    rest.assert_serves("back/team/app", "v1", image)
-    assert referrers(rest, "back/team/app", image.digest) == [signature.digest]
-    assert not is_public(rest, "back")
+    back = {}
+    for name in ("open", "closed"):
+        flat = {"dest_namespace": f"{name}-back", "dest_namespace_replace_count": 1}
+        back[name] = operator.policy(f"{name} back", f"{name}/**", src_registry={"id": other_side}, **flat)
+        done = operator.run(back[name])
+        assert done["status"] == "Succeed", done["log"]
+        rest.assert_serves(f"{name}-back/team/app", "v1", image)
+        assert referrers(rest, f"{name}-back/team/app", image.digest) == [signature.digest]
+    assert (is_public(rest, "open-back"), is_public(rest, "closed-back")) == (True, False)
+    late = images.artifact(b"signed later", subject=image)
+    remote.push("open/team/app", late)
+    done = operator.run(back["open"])
+    assert "1 manifest(s) copied, 2 were there" in done["log"]
+    assert referrers(rest, "open-back/team/app", image.digest) == sorted([signature.digest, late.digest])
 
 
 def test_a_label_chooses_what_is_pushed_and_what_is_pulled(
