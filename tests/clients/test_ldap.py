@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def directory() -> Iterator[Slapd]:
 
 @pytest.fixture(scope="module")
 def site(directory: Slapd) -> Iterator[services.Site]:
-    settings = {
+    settings: dict[str, Any] = {
         "auth_mode": "ldap_auth",
         "ldap_url": directory.url,
         "ldap_searchdn": slapd.SEARCH_DN,
