@@ -106,7 +106,7 @@ class PortalAdmin(_ModelAdmin[M]):
     list_max_show_all = 0
     paginator = CappedPaginator
     show_full_result_count = False
-    search_newest = 0  # search no more rows than these, in a list with the newest first
+    search_newest, newest_by = 0, ""  # search no more rows than these, by that column; 0 for all
     empty_text: _StrOrPromise = ""
     action_bar = "portal/action_bar.html"
 
@@ -123,10 +123,10 @@ class PortalAdmin(_ModelAdmin[M]):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[M], search_term: str
     ) -> tuple[QuerySet[M], bool]:
-        """Where `search_newest` says so, only among the first rows of the order: no index finds a part of a text."""
+        """Where `search_newest` says so, only among the newest rows: no index finds a part of a text."""
         if search_term and self.search_newest:
-            column = self.ordering[0].removeprefix("-")
-            newest = queryset.order_by(*self.ordering).values_list(column, flat=True)
+            column = self.newest_by
+            newest = queryset.order_by(f"-{column}", "-pk").values_list(column, flat=True)
             last = newest[self.search_newest : self.search_newest + 1].first()
             if last is not None:
                 queryset = queryset.filter(**{f"{column}__gte": last})
