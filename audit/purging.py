@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from audit.events import EVENT_TYPES
 from audit.models import AuditLog
+from harborsite.db.series import written_back_between
 
 MAX_HOURS = 240_000
 OTHER = "other"  # every event but those of artifacts
@@ -47,20 +48,29 @@ def purge(
     condition &= Q(op_time__lt=timezone.now() - timedelta(hours=hours))
     if dry_run:
         return AuditLog.objects.filter(condition).count()
-    return _remove(condition, check_stop, progress)
+    with written_back_between() as write_back:
+        return _remove(condition, check_stop, progress, write_back)
 
 
-def _remove(condition: Q, check_stop: Callable[[], None], progress: Callable[[int, int], None]) -> int:
+def _remove(
+    condition: Q,
+    check_stop: Callable[[], None],
+    progress: Callable[[int, int], None],
+    write_back: Callable[[], None],
+) -> int:
     ends = AuditLog.objects.aggregate(first=Min("pk"), last=Max("pk"))
     first, last = ends["first"] or 0, ends["last"] or 0
-    removed, size, after = 0, FIRST, first - 1
+    removed, size, after, unwritten = 0, FIRST, first - 1, 0
     while keys := _window(condition, after, last):
         old = [key for key, is_old in keys if is_old]
         while old:
             check_stop()
             batch, old = old[:size], old[size:]
             count, seconds = _delete(batch)
-            removed += count
+            removed, unwritten = removed + count, unwritten + count
+            if unwritten >= LARGEST:
+                write_back()
+                unwritten = 0
             size = min(max(round(len(batch) * AIM_SECONDS / max(seconds, 0.001)), SMALLEST), LARGEST)
             _pause(seconds)  # the others' turn, for as long as they had to wait
         check_stop()

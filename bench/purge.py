@@ -88,32 +88,21 @@ def measure(rows: int) -> int:
 
 
 def fill(rows: int, when: Any) -> None:
-    """A thousand rows, copied again and again."""
-    from django.db import connection, transaction
-
     from audit.models import AuditLog
 
-    names = "username, operation, resource_type, resource, project_id, successful, data, op_time"
-    first = min(rows, 1000)
-    AuditLog.objects.bulk_create(
-        AuditLog(
+    def row(number: int) -> AuditLog:
+        return AuditLog(
             username=f"user-{number % 50}",
             operation="pull",
             resource_type="artifact",
-            resource=f"library/app-{number}:v1",
+            resource=f"library/app-{number % 1000}:v1",
             project_id=number % 20,
             data={"digest": "sha256:" + "0" * 64},
             op_time=when,
         )
-        for number in range(first)
-    )
-    made = first
-    table = AuditLog._meta.db_table
-    while made < rows:
-        some = min(made, rows - made, 50_000)
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {table} ORDER BY id LIMIT {some}")
-        made += some
+
+    for begin in range(0, rows, 10_000):
+        AuditLog.objects.bulk_create(row(number) for number in range(begin, min(begin + 10_000, rows)))
 
 
 def with_writer(work: Any) -> list[float]:

@@ -13,7 +13,6 @@ from django.utils.translation import gettext as _
 from harborsite.errors import Denied
 from harborsite.outbound import Reader
 from projects import params
-from projects.errors import ProjectExists
 from projects.models import Project, User
 from projects.services import lifecycle
 from registry.errors import ArtifactNotFound, BlobUnknown, BlobUploadUnknown
@@ -103,16 +102,13 @@ class Local(Closing):
     # --- writing
 
     def prepare(self, repository: str, *, public: bool) -> None:
-        """Make the project if it is not there; of tasks that need the same one, one makes it."""
+        """Make the project if it is not there."""
         if params.get(params.READ_ONLY):
             raise Denied(_("The system is in read only mode. Any modification is prohibited."))
         name = repository.partition("/")[0]
         project = Project.objects.filter(name=name).first()
         if project is None:
-            try:
-                project = lifecycle.create_project(name=name, public=public, actor=self._actor)
-            except ProjectExists:
-                project = Project.objects.get(name=name)
+            project = lifecycle.create_project(name=name, public=public, actor=self._actor)
         self._projects[name] = project
 
     def is_empty(self, repository: str) -> bool:
