@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import cache
@@ -22,6 +23,7 @@ from harborsite.shelltext import gettext
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TEMPLATE = BASE_DIR / "harbor.cfg.tmpl"
+_PLAIN_PATH = re.compile(r"[\w./+-]+")
 _SOCKET_PATH = 107  # bytes of a unix socket's path on Linux
 
 
@@ -336,6 +338,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     if config.database.own:
         config = replace(config, database=replace(config.database, host=str(config.run_dir / "mariadb.sock")))
     _check_sockets(config)
+    _check_paths_of_parts(config)
     _check_ports(config)
     _check_https(config)
     _check_directories(config)
@@ -353,6 +356,19 @@ def _check_sockets(config: Config) -> None:
                 where=config.place("data_volume"), data_volume=config.data_volume, longest=longest, most=_SOCKET_PATH
             )
         )
+
+
+def _check_paths_of_parts(config: Config) -> None:
+    """They stand in configurations of other programs, each with a syntax of its own."""
+    for name in ("data_volume", "ssl_cert", "ssl_cert_key"):
+        path: Path | None = getattr(config, name)
+        if config.with_proxy and path is not None and not _PLAIN_PATH.fullmatch(str(path)):
+            raise ConfigError(
+                gettext(
+                    "{where}: {name}: {path} is not usable with with_proxy: "
+                    "it may hold letters, digits and . _ - + / only"
+                ).format(where=config.place(name), name=name, path=path)
+            )
 
 
 def _check_ports(config: Config) -> None:

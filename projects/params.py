@@ -9,14 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from harborsite import configvalues as to
 from harborsite import directories
 from harborsite.config import current
+from harborsite.db.prepared import prepared
 from harborsite.sealing import seal, unseal
+
+if TYPE_CHECKING:
+    from projects.models import Setting
 
 T = TypeVar("T", bool, int, str)
 _FRESH_SECONDS = 5.0
@@ -201,8 +206,13 @@ def forget() -> None:
 def _stored() -> Mapping[str, Any]:
     global _cache, _read_at
     if time.monotonic() - _read_at > _FRESH_SECONDS:
-        from projects.models import Setting
-
-        _cache = dict(Setting.objects.values_list("key", "value"))
+        _cache = dict(_rows())
         _read_at = time.monotonic()
     return _cache
+
+
+@prepared
+def _rows() -> QuerySet[Setting, tuple[str, Any]]:
+    from projects.models import Setting
+
+    return Setting.objects.order_by().values_list("key", "value")

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from harborsite.errors import Denied
 from harborsite.outbound import Reader
 from projects import params
+from projects.errors import ProjectExists
 from projects.models import Project, User
 from projects.services import lifecycle
 from registry.errors import ArtifactNotFound, BlobUnknown, BlobUploadUnknown
@@ -102,13 +103,16 @@ class Local(Closing):
     # --- writing
 
     def prepare(self, repository: str, *, public: bool) -> None:
-        """Make the project if it is not there."""
+        """Make the project if it is not there; of tasks that need the same one, one makes it."""
         if params.get(params.READ_ONLY):
             raise Denied(_("The system is in read only mode. Any modification is prohibited."))
         name = repository.partition("/")[0]
         project = Project.objects.filter(name=name).first()
         if project is None:
-            project = lifecycle.create_project(name=name, public=public, actor=self._actor)
+            try:
+                project = lifecycle.create_project(name=name, public=public, actor=self._actor)
+            except ProjectExists:
+                project = Project.objects.get(name=name)
         self._projects[name] = project
 
     def is_empty(self, repository: str) -> bool:

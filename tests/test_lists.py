@@ -25,8 +25,8 @@ from harborsite.jobs.kinds import GARBAGE_COLLECTION, PURGE_AUDIT_LOG, REPLICATI
 from harborsite.jobs.models import Execution, Schedule, Task, Trigger
 from harborsite.setup import demo
 from projects.models import Project, User, UserGroup, WebhookPolicy
-from registry.models import Artifact, RetentionPolicy
-from replication.models import Registry, ReplicationPolicy
+from registry.models import Artifact, RetentionPolicy, Scanner
+from replication.models import PreheatInstance, Registry, ReplicationPolicy
 from tests.factories import client_for
 
 MOST_QUERIES = 15  # of one request, whatever is listed: the caller, the project, the total, the rows and what they need
@@ -37,7 +37,7 @@ SAMPLES: Mapping[Callable[[str], Any], tuple[str, ...]] = {
     to_time: ("2026-01-02", "[2026-01-02~2026-01-03]"),
 }
 # What an administrator makes one by one: never so many that an index would be looked at.
-MADE_BY_HAND = (Registry, ReplicationPolicy)
+MADE_BY_HAND = (PreheatInstance, Registry, ReplicationPolicy, Scanner)
 NEEDED = {  # the parameters without which a list refuses
     "LabelsView": "scope=g",
     "UserSearchView": "username=demo",

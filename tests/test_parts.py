@@ -95,6 +95,13 @@ def test_a_path_too_long_for_a_socket_is_refused_by_its_key(tmp_path: Path) -> N
         load(tmp_path, f"data_volume = {'x' * 100}\nwith_proxy = on\n")
 
 
+@pytest.mark.parametrize("path", ["a b", "a;b", 'a"b', "a$b", "a{b"])
+def test_a_path_that_means_something_to_a_part_is_refused_by_its_key(tmp_path: Path, path: str) -> None:
+    with pytest.raises(boot.ConfigError, match=r"harbor.cfg:1: data_volume: .* is not usable with with_proxy"):
+        load(tmp_path, f"data_volume = {path}\nwith_proxy = on\n")
+    assert load(tmp_path, f"data_volume = {path}\n").data_volume.name == path
+
+
 # --- install.sh --with-proxy ------------------------------------------------------------------------------
 
 

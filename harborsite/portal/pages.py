@@ -50,6 +50,7 @@ M = TypeVar("M", bound=Model)
 PAGE_SIZES = (15, 25, 50, 100)
 MOST_COUNTED = 10_000
 _SIZE_VAR = "page_size"
+_SEARCHED = "portal_searched"
 
 
 class CappedPaginator(_Paginator):
@@ -83,6 +84,7 @@ class PortalChangeList(ChangeList):
         self.model_admin.complete(request, rows)
         self.result_list = cast("QuerySet[Any]", rows)
         self.is_capped = getattr(self.paginator, "is_capped", False)
+        self.searched = vars(request).get(_SEARCHED, 0)
         self.first_row = (self.page_num - 1) * self.list_per_page + 1 if rows else 0
         self.last_row = self.first_row + len(rows) - 1 if rows else 0
 
@@ -104,6 +106,7 @@ class PortalAdmin(_ModelAdmin[M]):
     list_max_show_all = 0
     paginator = CappedPaginator
     show_full_result_count = False
+    search_newest, newest_by = 0, ""  # search no more rows than these, by that column; 0 for all
     empty_text: _StrOrPromise = ""
     action_bar = "portal/action_bar.html"
 
@@ -116,6 +119,19 @@ class PortalAdmin(_ModelAdmin[M]):
 
     def complete(self, request: HttpRequest, rows: Sequence[M]) -> None:
         """Give the rows of one page what their columns need beyond the query."""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[M], search_term: str
+    ) -> tuple[QuerySet[M], bool]:
+        """Where `search_newest` says so, only among the newest rows: no index finds a part of a text."""
+        if search_term and self.search_newest:
+            column = self.newest_by
+            newest = queryset.order_by(f"-{column}", "-pk").values_list(column, flat=True)
+            last = newest[self.search_newest : self.search_newest + 1].first()
+            if last is not None:
+                queryset = queryset.filter(**{f"{column}__gte": last})
+                vars(request)[_SEARCHED] = self.search_newest
+        return super().get_search_results(request, queryset, search_term)
 
     def url_of(self, row: M) -> str:
         raise NotImplementedError

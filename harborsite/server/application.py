@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+import django
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.core.wsgi import get_wsgi_application
 from django.db import connection
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
-from django.urls import get_resolver
+from django.urls import ResolverMatch, get_resolver
 
 from harborsite.api.middleware import RequestId
 from harborsite.config import current
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 # What docker needs of settings.MIDDLEWARE: it has no session, no language and no messages.
 _MIDDLEWARE: Final[tuple[Callable[..., Any], ...]] = (RequestId, SecurityMiddleware, CommonMiddleware)
+_LONGEST_KEPT: Final = 512
 _PATHS: Final = ("/v2/", "/service/token")
 
 
@@ -37,6 +39,20 @@ class RegistryHandler(WSGIHandler):
         for middleware in reversed(_MIDDLEWARE):
             handler = convert_exception_to_response(middleware(handler))
         self._middleware_chain = handler
+
+
+class SiteHandler(WSGIHandler):
+    """Django with everything, which looks a route up once: a path that was asked for is asked for again."""
+
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        path = request.path_info
+        match = request.resolver_match = _resolved(path) if len(path) <= _LONGEST_KEPT else get_resolver().resolve(path)
+        return match
+
+
+@lru_cache(maxsize=4096)
+def _resolved(path: str) -> ResolverMatch:
+    return get_resolver().resolve(path)
 
 
 class Front:
@@ -65,7 +81,8 @@ def _is_client(environ: WSGIEnvironment) -> bool:
 
 def load() -> Front:
     """Everything imported that a request may need, so that the processes forked from this one share it."""
-    site = get_wsgi_application()
+    django.setup(set_prefix=False)
+    site = SiteHandler()
     get_resolver().reverse_dict  # noqa: B018 - reading it resolves the whole URL configuration
 
     from registry.v2.hot import HotPath

@@ -34,7 +34,7 @@ class ChildFailedError(Exception):
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
-        self.status = status if status > 0 else 1
+        self.status = status
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Child:
     pause: float = 0.0  # before the next start
     due: float = field(default=0.0)
     stage: int = 0  # children of a higher one are stopped before those below are
-    is_vital: bool = False  # if its first life is a short one, everything ends with its status
+    is_vital: bool = False  # if it soon gives up in its first life, everything ends with its status
 
     def start(self) -> None:
         self.started, parent = time.monotonic(), os.getpid()
@@ -79,13 +79,13 @@ class Child:
         """Plan the restart: at once, or later and later where the child dies young."""
         now = time.monotonic()
         pid, self.pid = self.pid, 0
+        code = os.waitstatus_to_exitcode(status)
         if now - self.started > LONG_ENOUGH:
             self.is_vital = False  # it can start, so it will again
-        elif self.is_vital and status:
-            raise ChildFailedError(os.waitstatus_to_exitcode(status))
+        elif self.is_vital and code > 0:  # it refused; who was killed did not
+            raise ChildFailedError(code)
         self.pause = 0.0 if now - self.started > LONG_ENOUGH else min(self.longest_pause, self.pause * 2 or 1.0)
         self.due = now + self.pause
-        code = os.waitstatus_to_exitcode(status)
         logger.error("process ended", extra={"role": self.name, "code": code, "restart_in": self.pause})
         self.on_end(pid)
 

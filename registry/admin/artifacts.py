@@ -109,14 +109,14 @@ class TypeFilter(admin.SimpleListFilter):
 
 
 class LabelFilter(admin.SimpleListFilter):
-    """By a label that some artifact of the project has."""
+    """By a label of the project or the system that some artifact has."""
 
     title = gettext_lazy("Label")
     parameter_name = "label"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         project = scope.current(request).project
-        used = ArtifactLabel.objects.filter(label=OuterRef("pk"), artifact__repository__project=project)
+        used = ArtifactLabel.objects.filter(label=OuterRef("pk"))
         offered = Label.objects.filter(Exists(used), space__in=[0, project.pk])
         return [(str(pk), name) for pk, name in offered.values_list("pk", "name")[:_LABELS_OFFERED]]
 

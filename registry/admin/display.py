@@ -62,7 +62,7 @@ def listed_artifacts(rows: QuerySet[Artifact]) -> QuerySet[Artifact]:
         digest=OuterRef("digest"), artifact__repository=OuterRef("repository")
     )
     tagged = Tag.objects.filter(artifact=OuterRef("pk"))
-    return rows.filter(Q(accessory_type=""), ~Exists(part_of_an_index) | Exists(tagged))
+    return rows.filter(Q(accessory_type=""), Exists(tagged) | ~Exists(part_of_an_index))  # what most are comes first
 
 
 def kind_label(artifact: Artifact) -> str:

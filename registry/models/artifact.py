@@ -20,7 +20,7 @@ class ArtifactQuerySet(models.QuerySet["Artifact"]):
             artifact__repository=models.OuterRef("repository"), digest=models.OuterRef("digest")
         )
         tags = Tag.objects.filter(artifact=models.OuterRef("pk"))
-        return self.filter(models.Q(accessory_type=""), ~models.Exists(parts) | models.Exists(tags))
+        return self.filter(models.Q(accessory_type=""), models.Exists(tags) | ~models.Exists(parts))  # most are tagged
 
 
 class Artifact(models.Model):

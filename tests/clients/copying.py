@@ -49,7 +49,7 @@ class Operator:
         """The execution when it has ended."""
         deadline = time.monotonic() + seconds
         while (found := self.execution(number))["status"] == "InProgress":
-            assert time.monotonic() < deadline, f"{found}\n{self.log(number)}"
+            assert time.monotonic() < deadline, f"{found}\n{self.log(number, only_failed=True)}"
             time.sleep(0.1)
         return found
 
@@ -62,8 +62,9 @@ class Operator:
         found: list[Any] = self.read(f"/replication/executions/{number}/tasks?page_size=100")
         return found
 
-    def log(self, number: int) -> str:
-        paths = [f"/api/v2.0/replication/executions/{number}/tasks/{task['id']}/log" for task in self.tasks(number)]
+    def log(self, number: int, *, only_failed: bool = False) -> str:
+        shown = [task["id"] for task in self.tasks(number) if not only_failed or task["status"] != "Succeed"]
+        paths = [f"/api/v2.0/replication/executions/{number}/tasks/{task}/log" for task in shown]
         return "".join(self.rest.expect(200, "GET", path).body.decode() for path in paths)
 
     def busy_workers(self) -> list[int]:

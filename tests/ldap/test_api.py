@@ -181,7 +181,7 @@ def test_the_command_says_what_every_step_found(
     ("changed", "title", "said"),
     [
         ({"url": "ldap://127.0.0.1:1"}, "Server", "no connection"),
-        ({"search_password": "no"}, "Server", "wrong DN or password"),
+        ({"search_password": "no"}, "Search account", "wrong DN or password"),
         ({"base_dn": "ou=nowhere,dc=example,dc=com"}, "Search", "the server knows no entry ou=nowhere"),
         ({"filter": "(employeeType=left)"}, "Entry", "nothing found"),
         ({"uid": "cn"}, "Entry", "nothing found"),

@@ -11,12 +11,14 @@ from harborsite.errors import PreconditionFailed
 from harborsite.jobs import runner
 from harborsite.jobs.models import Execution, Status
 from projects.models import Project, User
+from projects.services import lifecycle
 from registry.models import Artifact, Tag
 from registry.oci.digest import Digest
 from registry.services import deletes, tags
 from replication.adapters.base import Options, connect
 from replication.adapters.distribution import Distribution
 from replication.errors import PolicyDisabled
+from replication.local import Local
 from replication.models import Registry, ReplicationPolicy
 from replication.services import executions, planning, policies
 from tests import images
@@ -132,6 +134,20 @@ def test_pulled_artifacts_have_their_digests_and_make_their_project(
     }
     assert Project.objects.get(name="mirrored").owner == admin
     assert "0 manifest(s) copied" in log_of(run(back))
+
+
+def test_a_project_that_another_task_makes_at_the_same_moment_is_used(
+    admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = lifecycle.create_project
+
+    def make_twice(**given: Any) -> Project:
+        make(**given)
+        return make(**given)
+
+    monkeypatch.setattr(lifecycle, "create_project", make_twice)
+    Local(admin).prepare("contended/app", public=False)
+    assert Project.objects.filter(name="contended").count() == 1
 
 
 def test_a_layer_that_another_repository_of_the_target_holds_is_mounted(

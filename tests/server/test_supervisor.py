@@ -39,7 +39,7 @@ def _within(seconds: float, fact: Callable[[], bool]) -> bool:
 
 @pytest.fixture
 def family(tmp_path: Path) -> Iterator[ServerProcess]:
-    argv = [sys.executable, "-m", "tests.server.family", str(tmp_path)]
+    argv = [sys.executable, "-m", "tests.server.family", str(tmp_path), "ordinary"]
     process = ServerProcess("family", argv, directory=tmp_path, env={"PYTHONPATH": str(ROOT)})
     process.wait_until(lambda: bool(_pids(tmp_path, "obedient") and _pids(tmp_path, "stubborn")))
     yield process
@@ -65,3 +65,21 @@ def test_children_end_with_a_parent_that_was_killed(family: ServerProcess, tmp_p
     obedient = _pids(tmp_path, "obedient")[0]
     os.kill(family.process.pid, signal.SIGKILL)
     assert _within(3, lambda: not _lives(obedient))
+
+
+def _other(tmp_path: Path, family: str) -> ServerProcess:
+    argv = [sys.executable, "-m", "tests.server.family", str(tmp_path), family]
+    return ServerProcess(family, argv, directory=tmp_path, env={"PYTHONPATH": str(ROOT)})
+
+
+def test_all_end_with_the_status_of_a_vital_child_that_refuses(tmp_path: Path) -> None:
+    process = _other(tmp_path, "refused")
+    assert process.process.wait(15) == 3
+    assert not any(_lives(pid) for pid in _pids(tmp_path, "obedient"))
+
+
+def test_what_is_needed_by_others_goes_after_them(tmp_path: Path) -> None:
+    process = _other(tmp_path, "staged")
+    process.wait_until(lambda: bool(_pids(tmp_path, "needed-came") and _pids(tmp_path, "needs it-came")))
+    process.stop(seconds=10)
+    assert (tmp_path / "order").read_text().splitlines() == ["needs it", "needed"]

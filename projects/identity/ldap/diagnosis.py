@@ -62,11 +62,15 @@ def _examine(source: Source, username: str, password: str) -> Iterator[Step]:
         close(open_connection(source))
         yield step(_("Server"), True, _("{url} answers").format(url=source.url))
         yield step(_("Encryption"), source.is_encrypted or None, _encryption(source))
-        ping(source)
     except DirectoryError as error:
         yield step(_("Server"), False, error.message)
         return
-    yield step(_("Search account"), True, source.search_dn or _("anonymous"))
+    try:
+        ping(source)
+        yield step(_("Search account"), True, source.search_dn or _("anonymous"))
+    except DirectoryError as error:
+        yield step(_("Search account"), False, error.message)
+        return
     try:
         with conversation(source) as directory:
             entry = directory.entry(username)
