@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, QuerySet, Sum, Value, When
 
 from registry.models import ArtifactReference, Blob, BlobLink, Repository
 from registry.services import blobs
@@ -42,7 +42,7 @@ class Footprint:
 
 
 def of_project(project_id: int) -> Usage:
-    """One query; it takes as long as there are references in the project (a million in a second or two)."""
+    """Two queries at most, whose time grows with the references in the project (250,000 of them: about 2 s)."""
     return _usage(
         held=BlobLink.objects.filter(project=project_id),
         needed=ArtifactReference.objects.filter(artifact__repository__project=project_id),
@@ -74,17 +74,31 @@ def _names(project_id: int) -> QuerySet[Repository, str]:
 def _usage(*, held: QuerySet[BlobLink], needed: QuerySet[ArtifactReference], elsewhere: QuerySet[BlobLink]) -> Usage:
     # The digests that are needed are gathered once: to look for each blob's references one by one would go through
     # all references to an empty layer, which every repository has, as many times as there are repositories.
-    is_needed, is_elsewhere = Q(digest__in=needed.values("digest")), Exists(elsewhere)
+    is_needed = Q(digest__in=needed.values("digest"))
+    rows = Blob.objects.filter(pk__in=held.values("blob"))
+    grouped = rows.annotate(
+        needed=Case(When(is_needed, then=Value(1)), default=Value(0), output_field=IntegerField()),
+        elsewhere=Exists(elsewhere),
+    )
+    sums: dict[tuple[bool, bool], int] = {
+        (bool(needed_here), bool(held_elsewhere)): size
+        for needed_here, held_elsewhere, size in grouped.order_by()
+        .values_list("needed", "elsewhere")
+        .annotate(Sum("size"))
+    }
+    unneeded = sums.get((False, False), 0)  # held by nobody else, and not needed here
+    if (False, True) in sums:
+        unneeded += _needed_by_nobody(rows.exclude(is_needed).filter(Exists(elsewhere)))
+    return Usage(unique=sums.get((True, False), 0), shared=sums.get((True, True), 0), reclaimable=unneeded)
+
+
+def _needed_by_nobody(rows: QuerySet[Blob]) -> int:
+    """Bytes of those that no artifact of any repository which holds them needs."""
     in_another_place = ArtifactReference.objects.filter(
         digest=OuterRef(OuterRef("digest")), artifact__repository__name=OuterRef("repository_name")
     )
-    needed_by_a_holder = Exists(BlobLink.objects.filter(Exists(in_another_place), blob=OuterRef("pk")))
-    sums = Blob.objects.filter(pk__in=held.values("blob")).aggregate(
-        unique=Sum("size", filter=is_needed & ~Q(is_elsewhere)),
-        shared=Sum("size", filter=is_needed & Q(is_elsewhere)),
-        reclaimable=Sum("size", filter=~is_needed & ~Q(needed_by_a_holder)),
-    )
-    return Usage(**{name: size or 0 for name, size in sums.items()})
+    needed_by_a_holder = BlobLink.objects.filter(Exists(in_another_place), blob=OuterRef("pk"))
+    return rows.exclude(Exists(needed_by_a_holder)).aggregate(size=Sum("size"))["size"] or 0
 
 
 def of_artifacts(repository_id: int, keys: Collection[int]) -> Mapping[int, Footprint]:
