@@ -282,6 +282,39 @@ def test_the_preview_says_what_goes_on_whose_account(
     assert preview.compute(delete_untagged=True, grace=gc.GRACE) == preview.Preview()
 
 
+def test_a_manifest_that_comes_between_looking_and_dropping_keeps_its_blobs(owner: Client, monkeypatch: Any) -> None:
+    """Its client asked for nothing: it knew that the blobs were there."""
+    pushed = image("again")
+    wire.push(owner, "library/app:v1", pushed)
+    owner.delete(f"/v2/library/app/manifests/{pushed.digest}")
+    age()
+    drop = gc._drop
+
+    def dropping(*given: Any) -> None:
+        assert wire.put_manifest(owner, "library/app", "v1", pushed).status_code == 201
+        drop(*given)
+
+    monkeypatch.setattr(gc, "_drop", dropping)
+    assert gc.run().blobs == 0
+    for blob in pushed.blobs:
+        assert wire.content(wire.get_blob(owner, "library/app", blob.digest)) == blob.data
+
+
+def test_a_blob_that_is_linked_after_it_was_marked_stays(owner: Client, monkeypatch: Any) -> None:
+    wire.put_blob(owner, "library/app", b"marked")
+    owner.delete(f"/v2/library/app/blobs/{digest_of(b'marked')}")
+    age()
+    claim = gc._claim
+
+    def claiming(*given: Any) -> list[Blob]:
+        assert wire.put_blob(owner, "library/web", b"marked").status_code == 201
+        return claim(*given)
+
+    monkeypatch.setattr(gc, "_claim", claiming)
+    assert gc.run().blobs == 0
+    assert wire.content(wire.get_blob(owner, "library/web", digest_of(b"marked"))) == b"marked"
+
+
 def test_workers_remove_files_side_by_side(owner: Client, blob_store: BlobStore, monkeypatch: Any) -> None:
     """Three deletions wait for each other: one worker alone would never get past the first."""
     for number in range(3):

@@ -69,7 +69,7 @@ MANIFESTS = [*IMAGES, index_of(IMAGES[0], IMAGES[2]), index_of(IMAGES[2], IMAGES
 CONTENT = {blob.digest: blob.data for blob in (*CONFIGS, *LAYERS)}
 
 repositories, names = st.sampled_from(REPOSITORIES), st.sampled_from(TAGS)
-contents, somewhere = st.sampled_from([*CONFIGS, *LAYERS]), st.integers(0, 30)
+contents, somewhere = st.sampled_from([*CONFIGS, *LAYERS]), st.integers(0, 15)
 
 
 class Killed(BaseException):
@@ -125,6 +125,14 @@ class Points:
         return leaving
 
 
+def before(point: Callable[[], None], function: Callable[..., Any]) -> Callable[..., Any]:
+    def passing(*args: Any, **kwargs: Any) -> Any:
+        point()
+        return function(*args, **kwargs)
+
+    return passing
+
+
 def kill() -> None:
     raise Killed
 
@@ -156,9 +164,9 @@ class Registry(RuleBasedStateMachine):
 
     # --- what clients do --------------------------------------------------------------------------
 
-    @rule(repository=repositories, which=st.sampled_from(MANIFESTS), tag=st.none() | names)
-    def push(self, repository: str, which: Manifest, tag: str | None) -> None:
-        self._push(repository, which, tag)
+    @rule(repository=repositories, which=st.sampled_from(MANIFESTS), tag=st.none() | names, asks=st.booleans())
+    def push(self, repository: str, which: Manifest, tag: str | None, asks: bool) -> None:
+        self._push(repository, which, tag, asks=asks)
 
     @rule(repository=repositories, which=st.sampled_from(MANIFESTS), tag=names, where=somewhere)
     def push_and_crash(self, repository: str, which: Manifest, tag: str, where: int) -> None:
@@ -186,13 +194,16 @@ class Registry(RuleBasedStateMachine):
         with self.points.at(where, lambda: self._collect(delete_untagged)):
             self._push(repository, which, tag)
 
-    def _push(self, repository: str, which: Manifest, tag: str | None) -> None:
-        """As docker does it: ask for each blob, send what is not there, then the manifest."""
+    def _push(self, repository: str, which: Manifest, tag: str | None, *, asks: bool = True) -> None:
+        """As docker does it: ask for each blob, send what is not there, then the manifest.
+
+        Who does not ask knows what is there from before, and sends the manifest alone.
+        """
         project = self.project(repository)
         self.moving = (repository, tag) if tag else None
         for part in which.walk():
             for blob in part.blobs:
-                self._send(project, repository, blob)
+                self._send(project, repository, blob, asks=asks)
             is_last = part is which and tag is not None
             pushed = manifests.push(
                 project=project,
@@ -207,10 +218,11 @@ class Registry(RuleBasedStateMachine):
                 self.tags[repository, tag] = part.digest
         self.moving = None
 
-    def _send(self, project: Project, repository: str, blob: images.Blob) -> None:
+    def _send(self, project: Project, repository: str, blob: images.Blob, *, asks: bool) -> None:
         try:
             held = blobs.find(repository_name=repository, digest=Digest.parse(blob.digest))
-            blobs.keep(held=held)
+            if asks:
+                blobs.keep(held=held)
         except BlobUnknown:
             self._upload(project, repository, blob)
 
@@ -345,7 +357,7 @@ class Registry(RuleBasedStateMachine):
         done = self._collect(delete_untagged)
         assert (done.manifests, done.blobs, done.bytes) == (told.manifests, told.blobs, told.bytes)
 
-    @rule(delete_untagged=st.booleans(), where=st.integers(0, 60))
+    @rule(delete_untagged=st.booleans(), where=st.integers(0, 15))
     def collect_and_crash(self, delete_untagged: bool, where: int) -> None:
         try:
             with self.points.at(where, kill):
@@ -354,20 +366,26 @@ class Registry(RuleBasedStateMachine):
             self._forget_untagged()
 
     @rule(
-        where=st.integers(0, 60),
+        where=st.integers(0, 15),
         repository=repositories,
         which=st.sampled_from(MANIFESTS),
         tag=names,
         delete_untagged=st.booleans(),
+        asks=st.booleans(),
     )
     def collect_while_something_is_pushed(
-        self, where: int, repository: str, which: Manifest, tag: str, delete_untagged: bool
+        self, where: int, repository: str, which: Manifest, tag: str, delete_untagged: bool, asks: bool
+    ) -> None:
+        self._collect_while_pushing(where, repository, which, tag, delete_untagged=delete_untagged, asks=asks)
+
+    def _collect_while_pushing(
+        self, where: int, repository: str, which: Manifest, tag: str, *, delete_untagged: bool, asks: bool
     ) -> None:
         """The whole push comes at some point of the collection; a client that is turned away comes back."""
 
         def push() -> None:
             try:
-                self._push(repository, which, tag)
+                self._push(repository, which, tag, asks=asks)
             except (AssertionError, ManifestBlobUnknown):
                 late.append(True)
 
@@ -376,6 +394,21 @@ class Registry(RuleBasedStateMachine):
             self._collect(delete_untagged)
         if late:
             self._push(repository, which, tag)
+
+    @precondition(lambda self: any(self.artifacts.values()))
+    @rule(data=st.data(), where=st.integers(0, 3), tag=names, asks=st.booleans())
+    def what_was_deleted_comes_back_while_it_is_collected(
+        self, data: st.DataObject, where: int, tag: str, asks: bool
+    ) -> None:
+        """The closest race there is: its blobs are being given up at this moment."""
+        repository, digest = data.draw(
+            st.sampled_from(sorted((r, d) for r, got in self.artifacts.items() for d in got))
+        )
+        artifact = Artifact.objects.get(repository__name=repository, digest=digest)
+        self._lose(None, lambda: deletes.delete_artifact(artifact=artifact, actor=self.alice))
+        self._let_pass(timedelta(minutes=121))
+        which = next(each for each in MANIFESTS if each.digest == digest)
+        self._collect_while_pushing(where, repository, which, tag, delete_untagged=False, asks=asks)
 
     def _collect(self, delete_untagged: bool) -> gc.Result:
         result = gc.run(delete_untagged=delete_untagged, report=lambda line: None)
@@ -446,6 +479,7 @@ def test_no_needed_blob_is_lost_and_no_other_stays(
 ) -> None:
     points = Points()
     monkeypatch.setattr(transaction.Atomic, "__exit__", points.around_commit(transaction.Atomic.__exit__))
+    monkeypatch.setattr(transaction.Atomic, "__enter__", before(points.pass_one, transaction.Atomic.__enter__))
     for name in ("_place", "delete"):
         monkeypatch.setattr(FilesystemStore, name, points.around(getattr(FilesystemStore, name)))
     Registry.root, Registry.points = tmp_path / "registry", points
@@ -453,7 +487,7 @@ def test_no_needed_blob_is_lost_and_no_other_stays(
     run_state_machine_as_test(
         Registry,
         settings=settings(
-            max_examples=further or 12,
+            max_examples=further or 16,
             stateful_step_count=16,
             derandomize=not further,
             deadline=None,
