@@ -15,6 +15,11 @@ from harborsite.setup import SetupError
 from harborsite.shelltext import gettext
 
 
+def column(text: str, width: int) -> str:
+    """`text` filled up to the width that a terminal gives to so many letters; Chinese ones take two each."""
+    return text + " " * (width - sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text))
+
+
 class OperatorCommand(BaseCommand):
     """Subclasses raise SetupError, or let a service's AppError through."""
 
@@ -27,8 +32,7 @@ class OperatorCommand(BaseCommand):
 
     def print_step(self, name: str, outcome: str) -> None:
         """One line, in the columns of install.sh."""
-        width = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in name)
-        self.stdout.write(f"{name}{' ' * (22 - width)}{outcome}")
+        self.stdout.write(f"{column(name, 22)}{outcome}")
         self.stdout.flush()
 
     def execute(self, *args: Any, **options: Any) -> str | None:

@@ -201,6 +201,10 @@ def test_the_command_reports_and_its_status_tells(
     out, err = capsys.readouterr()
     assert out.startswith("3 blobs, ")
     assert "3 of 3 blobs" in err
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    call_command("check_storage")
+    assert "0 处错误" in capsys.readouterr().out
+    monkeypatch.delenv("LC_ALL")
     spoil(root, FIRST)
     with pytest.raises(SystemExit) as ended:
         call_command("check_storage")

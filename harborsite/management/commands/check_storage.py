@@ -14,6 +14,7 @@ from django.core.management.base import CommandParser
 from harborsite.config import current
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.readiness import check_prepared
+from harborsite.shelltext import gettext
 from projects.services.quotas import human_size
 from registry.services import check, gc
 
@@ -54,12 +55,12 @@ class Command(OperatorCommand):
         if as_json:
             self.stdout.write(json.dumps(asdict(report)))
         else:
-            counts = (
-                f"{report.blobs} blobs, {human_size(report.bytes)}: {len(report.findings)} faults, "
-                f"{report.healed} healed, {report.set_aside} set aside, {report.purged} purged, "
-                f"{report.quarantined} in quarantine"
+            counts = gettext(
+                "{blobs} blobs, {size}: {faults} faults, {healed} healed, {set_aside} set aside, {purged} purged, "
+                "{quarantined} in quarantine"
             )
-            self.stdout.write(counts)
+            numbers = asdict(report) | {"size": human_size(report.bytes), "faults": len(report.findings)}
+            self.stdout.write(counts.format(**numbers))
         if not report.is_healthy:
             sys.exit(1)
 
@@ -81,4 +82,9 @@ class _Progress:
             return
         self._said = now
         left = (now - self._began) * (whole - size) / size if size else 0
-        self._write(f"{done} of {total} blobs, {human_size(size)} of {human_size(whole)}, {left:.0f} s left")
+        text = gettext("{done} of {total} blobs, {size} of {whole}, {seconds} s left")
+        self._write(
+            text.format(
+                done=done, total=total, size=human_size(size), whole=human_size(whole), seconds=f"{left:.0f}"
+            )
+        )

@@ -12,12 +12,10 @@ from django.core.management.base import CommandParser
 
 from harborsite.config import current
 from harborsite.setup import SetupError
-from harborsite.setup.command import OperatorCommand
+from harborsite.setup.command import OperatorCommand, column
 from harborsite.setup.readiness import check_prepared
+from harborsite.shelltext import gettext
 from projects.identity.ldap.diagnosis import examine
-
-_MARKS = {True: "ok", False: "FAILED", None: "-"}
-
 
 class Command(OperatorCommand):
     help = "Look a user up in every active LDAP server and say what each step found. Nothing is changed."
@@ -37,14 +35,15 @@ class Command(OperatorCommand):
         if options["json"]:
             self.stdout.write(json.dumps([asdict(step) for step in steps], ensure_ascii=False))
         else:
+            marks = {True: gettext("ok"), False: gettext("FAILED"), None: "-"}
             for step in steps:
                 text = step.text.replace("\n", f"\n{'':32}")
-                self.stdout.write(f"{step.source:<8}{_MARKS[step.ok]:<8}{step.title:<16}{text}".rstrip())
+                self.stdout.write(f"{step.source:<8}{column(marks[step.ok], 8)}{column(str(step.title), 16)}{text}".rstrip())
         if any(step.ok is False for step in steps):
-            raise SetupError("a step failed")
+            raise SetupError(gettext("a step failed"))
 
 
 def _asked() -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
-    return getpass.getpass("Password: ")
+    return getpass.getpass(gettext("Password: "))

@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 from harborsite import parts
 from harborsite.config import current
 from harborsite.parts import choice, systemd
+from harborsite.setup import certificates
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.instance import stop
 from harborsite.shelltext import gettext
@@ -34,7 +35,9 @@ class Command(OperatorCommand):
         self.print_step(gettext("With proxy"), said.format(file=config.source, keys=", ".join(keys)))
 
     def _missing(self) -> None:
-        for package in parts.missing_packages(parts.of(current())):
+        config = current()
+        certificates.check(config)  # install.sh asks here first: a server that runs is not stopped for a bad one
+        for package in parts.missing_packages(parts.of(config)):
             self.stdout.write(package)
 
     def _remove(self) -> None:

@@ -121,8 +121,8 @@ def given_password(options: dict[str, Any]) -> str:
         return str(options["password"])
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Again: ") != password:
+    password = getpass.getpass(gettext("Password: "))
+    if getpass.getpass(gettext("Again: ")) != password:
         raise SetupError(gettext("the two passwords differ"))
     return password
 
