@@ -147,6 +147,13 @@ def test_other_spellings_of_loopback_are_loopback(monkeypatch: pytest.MonkeyPatc
         client.request("GET", f"http://{host}:1/")
 
 
+def test_a_refused_address_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    allow(monkeypatch, *DEFAULT)
+    with Client() as client, pytest.raises(AddressRefused) as refused:
+        client.request("GET", "http://127.0.0.1:1/")
+    assert str(refused.value) == "127.0.0.1 is not in allowed_networks of harbor.cfg"
+
+
 def test_one_forbidden_address_of_a_name_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     allow(monkeypatch, *DEFAULT)
     answers = [(socket.AF_INET, 1, 6, "", (address, 80)) for address in ("93.184.216.34", "127.0.0.1")]

@@ -40,7 +40,11 @@ def resolve(host: str, port: int) -> Sequence[Endpoint]:
     for family, _kind, _protocol, _name, sockaddr in found:
         address = ipaddress.ip_address(str(sockaddr[0]).partition("%")[0])
         if not is_allowed(address, current().allowed_networks):
-            message = _("{host} is {address}, which is not in allowed_networks of harbor.cfg")
+            message = (
+                _("{address} is not in allowed_networks of harbor.cfg")
+                if host == str(address)
+                else _("{host} is {address}, which is not in allowed_networks of harbor.cfg")
+            )
             raise AddressRefused(message.format(host=host, address=address))
         endpoints.append(Endpoint(family, sockaddr))
     return endpoints

@@ -84,7 +84,5 @@ class _Progress:
         left = (now - self._began) * (whole - size) / size if size else 0
         text = gettext("{done} of {total} blobs, {size} of {whole}, {seconds} s left")
         self._write(
-            text.format(
-                done=done, total=total, size=human_size(size), whole=human_size(whole), seconds=f"{left:.0f}"
-            )
+            text.format(done=done, total=total, size=human_size(size), whole=human_size(whole), seconds=f"{left:.0f}")
         )

@@ -17,6 +17,7 @@ from harborsite.setup.readiness import check_prepared
 from harborsite.shelltext import gettext
 from projects.identity.ldap.diagnosis import examine
 
+
 class Command(OperatorCommand):
     help = "Look a user up in every active LDAP server and say what each step found. Nothing is changed."
 
@@ -38,7 +39,9 @@ class Command(OperatorCommand):
             marks = {True: gettext("ok"), False: gettext("FAILED"), None: "-"}
             for step in steps:
                 text = step.text.replace("\n", f"\n{'':32}")
-                self.stdout.write(f"{step.source:<8}{column(marks[step.ok], 8)}{column(str(step.title), 16)}{text}".rstrip())
+                self.stdout.write(
+                    f"{step.source:<8}{column(marks[step.ok], 8)}{column(str(step.title), 16)}{text}".rstrip()
+                )
         if any(step.ok is False for step in steps):
             raise SetupError(gettext("a step failed"))
 
