@@ -191,9 +191,9 @@ def test_serve_refuses_an_installation_that_is_not_prepared(bare: Site) -> None:
 def test_https_needs_a_certificate_that_one_command_makes(site: Site) -> None:
     with site.config.open("a") as file:
         file.write("ui_url_protocol = https\nssl_cert = cert/server.crt\nssl_cert_key = cert/server.key\n")
-    for command in (["parts", "missing"], ["prepare"], ["serve"]):
-        assert "there is no file" in refusal(site, *command)
-        assert "run 'manage.py make_cert'" in refusal(site, *command)
+    for words in (["parts", "missing"], ["prepare"], ["serve"]):
+        assert "there is no file" in refusal(site, *words)
+        assert "run 'manage.py make_cert'" in refusal(site, *words)
     assert f"/etc/docker/certs.d/{LOOPBACK}:8443/ca.crt" in site.manage("make_cert")
     assert "certificate valid until" in site.manage("prepare")
     (site.directory / "cert" / "server.key").write_text("no PEM\n")
