@@ -10,7 +10,9 @@ import hmac
 import secrets
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -25,6 +27,14 @@ class Entry(Generic[K]):
     end: float
 
 
+@dataclass(slots=True)
+class _Gate:
+    """What the threads with the same pair wait at, and how many they are."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    waiting: int = 0
+
+
 class Remembered(Generic[K]):
     """A bounded memory; the oldest pair goes when there are too many."""
 
@@ -33,6 +43,7 @@ class Remembered(Generic[K]):
         self._key = secrets.token_bytes(32)
         self._entries: dict[bytes, Entry[K]] = {}
         self._lock = threading.Lock()
+        self._gates: dict[bytes, _Gate] = {}
 
     def digest(self, *parts: str) -> bytes:
         """`parts` as one keyed digest; the lengths keep ("ab", "c") apart from ("a", "bc")."""
@@ -43,6 +54,21 @@ class Remembered(Generic[K]):
     def get(self, pair: bytes) -> Entry[K] | None:
         entry = self._entries.get(pair)
         return entry if entry and time.monotonic() < entry.end else None
+
+    @contextmanager
+    def alone(self, pair: bytes) -> Iterator[None]:
+        """One thread at a time for each pair: those behind it find what the first one has verified."""
+        with self._lock:
+            gate = self._gates.setdefault(pair, _Gate())
+            gate.waiting += 1
+        try:
+            with gate.lock:
+                yield
+        finally:
+            with self._lock:
+                gate.waiting -= 1
+                if not gate.waiting:
+                    del self._gates[pair]
 
     def add(self, pair: bytes, account: K, fingerprint: bytes) -> None:
         with self._lock:

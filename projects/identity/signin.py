@@ -7,7 +7,7 @@ in the active directories.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.db.models import Q, QuerySet
@@ -54,14 +54,12 @@ def sign_in(*, username: str, password: str, remote_addr: str) -> Account | None
     account = _recall(pair)
     if account is None:
         failed_before = lockout.check(username=username, address=remote_addr)
-        account = _verify(username, password)
+        account = _verify(username, password, pair)
         if account is None:
             lockout.note_failure(username=username, address=remote_addr)
             return None
         if failed_before:
             lockout.note_success(username=username, address=remote_addr)
-        if not _is_of_directory(account):
-            _remembered.add(pair, (type(account), account.pk), _fingerprint(account))
     if _has_default_password(account, password) and not is_loopback(remote_addr):
         raise DefaultPasswordRefused
     return account
@@ -107,16 +105,12 @@ def _robot(pk: int) -> QuerySet[Robot]:
     return Robot.objects.order_by().filter(pk=pk)
 
 
-def _verify(username: str, password: str) -> Account | None:
+def _verify(username: str, password: str, pair: bytes) -> Account | None:
     """The first account of this name, or else of this e-mail address, whose password it is."""
     candidates = list(_candidates(username))
     local = [account for account in candidates if not _is_of_directory(account)]
-    for account in local:
-        encoded = account.secret if isinstance(account, Robot) else account.password
-        if check_password(password, encoded) and _is_usable(account):
-            return account
     if local:
-        return None
+        return _verify_local(local, password, pair)
     found = None
     if not _is_robots(username):
         owner = next((account for account in candidates if account.username == username), None)
@@ -124,6 +118,19 @@ def _verify(username: str, password: str) -> Account | None:
     if found is None:
         make_password(password)  # takes as long as looking at a wrong one
     return found
+
+
+def _verify_local(accounts: Sequence[Account], password: str, pair: bytes) -> Account | None:
+    """By hashing, once: a script with many connections has the same pair on all of them."""
+    with _remembered.alone(pair):
+        if account := _recall(pair):
+            return account
+        for account in accounts:
+            encoded = account.secret if isinstance(account, Robot) else account.password
+            if check_password(password, encoded) and _is_usable(account):
+                _remembered.add(pair, (type(account), account.pk), _fingerprint(account))
+                return account
+    return None
 
 
 def _candidates(username: str) -> Iterator[Account]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -231,6 +232,30 @@ def test_wrong_pairs_are_not_remembered(bob: User) -> None:
     for attempt in range(5):
         enter("bob", f"Wrong{attempt}")
     assert len(signin._remembered) == 0
+
+
+def test_a_crowd_with_one_pair_is_hashed_for_once() -> None:
+    """Those who wait find what the first one verified; another pair does not wait for them."""
+    memory: Remembered[int] = Remembered(seconds=60, size=100)
+    crowd, other = memory.digest("bob", PASSWORD), memory.digest("carol", PASSWORD)
+    hashed, other_came_in = [], threading.Event()
+
+    def enter() -> None:
+        with memory.alone(crowd):
+            if memory.get(crowd) is None:
+                hashed.append(threading.get_ident())
+                assert other_came_in.wait(10)
+                memory.add(crowd, 1, b"")
+
+    threads = [threading.Thread(target=enter) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    with memory.alone(other):
+        other_came_in.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(hashed) == 1
+    assert not memory._gates
 
 
 def test_the_memory_is_bounded_and_holds_no_password() -> None:
