@@ -221,6 +221,8 @@ def test_counting_stops_where_nobody_pages_any_more(
     client = signed_in(alice)
     assert "1–15 of more than 20" in client.get("/projects/").content.decode()
     assert "16–20 of more than 20" in client.get("/projects/?p=2").content.decode()
+    assert "page-sizes" in client.get("/projects/").content.decode()
+    assert "page-sizes" not in client.get("/projects/?q=nothing-is-called-so").content.decode()
     assert "1–1 of 1" in client.get("/projects/?q=p24").content.decode()
 
 
