@@ -172,8 +172,8 @@ class PortalAdmin(_ModelAdmin[M]):
         frame = self.admin_site.each_context(request)
         return render(request, template, {**frame, **project_context(request), **context})
 
-    def confirmation(self, request: HttpRequest, action: str, rows: QuerySet[M], **texts: str) -> HttpResponse:
-        """Ask before something is lost; answering posts the same action again, with `confirmed`."""
+    def confirmation(self, request: HttpRequest, action: str, rows: QuerySet[M], **texts: Any) -> HttpResponse:
+        """Ask before something is lost (or begins: `harmless`); answering posts the action again, with `confirmed`."""
         context = {
             **self.admin_site.each_context(request),
             **project_context(request),

@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from audit import services as audit
 from audit.events import Operation, ResourceType
@@ -102,8 +103,12 @@ def run(
             quotas.recount(project)
         _record(pass_.result, actor)
     result = pass_.result
-    report(f"{result.manifests} manifests, {result.blobs} blobs, {result.bytes} bytes freed")
+    report(_("{manifests} manifests, {blobs} blobs, {bytes} bytes freed").format(**_figures(result)))
     return result
+
+
+def _figures(found: Result | preview.Preview) -> dict[str, int]:
+    return {"manifests": found.manifests, "blobs": found.blobs, "bytes": found.bytes}
 
 
 @contextmanager
@@ -116,20 +121,27 @@ def _alone() -> Iterator[None]:
 
 def _rehearse(delete_untagged: bool, grace: timedelta, report: Callable[[str], None]) -> Result:
     found = preview.compute(
-        delete_untagged=delete_untagged, grace=grace, check_stop=lambda: report("looking for what nothing needs")
+        delete_untagged=delete_untagged, grace=grace, check_stop=lambda: report(_("looking for what nothing needs"))
     )
+    line = _("{title} {name}: {manifests} manifests, {blobs} blobs, {exclusive} bytes exclusive, {shared} bytes shared")
     for title, shares in (
-        ("project", found.projects),
-        ("repository", found.repositories),
-        ("untagged artifact", found.artifacts),
+        (_("project"), found.projects),
+        (_("repository"), found.repositories),
+        (_("untagged artifact"), found.artifacts),
     ):
         for share in shares:
             report(
-                f"{title} {share.name}: {share.manifests} manifests, {share.blobs} blobs, "
-                f"{share.exclusive} bytes exclusive, {share.shared} bytes shared"
+                line.format(
+                    title=title,
+                    name=share.name,
+                    manifests=share.manifests,
+                    blobs=share.blobs,
+                    exclusive=share.exclusive,
+                    shared=share.shared,
+                )
             )
-    report(f"held by no repository: {found.unheld} bytes")
-    report(f"{found.manifests} manifests, {found.blobs} blobs, {found.bytes} bytes to free")
+    report(_("held by no repository: {bytes} bytes").format(bytes=found.unheld))
+    report(_("{manifests} manifests, {blobs} blobs, {bytes} bytes to free").format(**_figures(found)))
     return Result(manifests=found.manifests, blobs=found.blobs, bytes=found.bytes)
 
 
@@ -152,10 +164,10 @@ def _delete_untagged(pass_: _Run, actor: Principal | str) -> None:
             try:
                 gone = deletes.delete_untagged(artifact=artifact, pushed_before=pass_.cutoff, actor=actor)
             except AppError as refusal:  # such as a signature with an immutable tag
-                pass_.report(f"untagged artifact {name} stays: {refusal.message}")
+                pass_.report(_("untagged artifact {name} stays: {reason}").format(name=name, reason=refusal.message))
                 continue
             pass_.result.manifests += gone
-            pass_.report(f"untagged artifact {name}")
+            pass_.report(_("untagged artifact {name}").format(name=name))
 
 
 # --- Links ------------------------------------------------------------------------------------------------
@@ -166,7 +178,7 @@ def _drop_links(pass_: _Run) -> None:
         unneeded = garbage.unneeded_links(repository_name=name, cutoff=pass_.cutoff)
         for some in blobs.chunks(list(unneeded.values_list("pk", flat=True)), _BATCH):
             _drop(some, name, pass_.cutoff)
-            pass_.report(f"repository {name} lets go of {len(some)} blobs")
+            pass_.report(_("repository {name} lets go of {count} blobs").format(name=name, count=len(some)))
 
 
 @retried
@@ -196,7 +208,7 @@ def _remove_blobs(pass_: _Run) -> None:
         _mark(some, pass_.cutoff)
     doomed = list(garbage.doomed_blobs().order_by("pk").values_list("pk", flat=True))
     pass_.expected = len(doomed)
-    pass_.report(f"{len(doomed)} blobs are marked")
+    pass_.report(_("{count} blobs are marked").format(count=len(doomed)))
     for some in blobs.chunks(doomed, _BATCH):
         _remove(_claim(some), pass_)
 
@@ -235,7 +247,7 @@ def _remove(claimed: Sequence[Blob], pass_: _Run) -> None:
     pass_.done += len(claimed)
     pass_.progress(pass_.done, pass_.expected)
     for blob in claimed:
-        pass_.report(f"blob {blob.digest}, {blob.size} bytes")
+        pass_.report(_("blob {digest}, {size} bytes").format(digest=blob.digest, size=blob.size))
 
 
 def _remove_file(blob: Blob) -> bool:

@@ -172,7 +172,7 @@ class ReplicationPolicyAdmin(PortalAdmin[ReplicationPolicy]):
 
     @admin.display(description=gettext_lazy("Destination"), ordering="dest_registry__name")
     def destination(self, row: ReplicationPolicy) -> str:
-        return f"{row.dest_registry or _('This registry')} : {row.dest_namespace or '–'}"
+        return " : ".join(filter(None, [str(row.dest_registry or _("This registry")), row.dest_namespace]))
 
     @admin.display(description=gettext_lazy("Trigger"), ordering="trigger")
     def trigger_shown(self, row: ReplicationPolicy) -> str:
@@ -308,6 +308,7 @@ class ReplicationPolicyAdmin(PortalAdmin[ReplicationPolicy]):
             title=_("Replicate now?"),
             warning=_START_WARNING,
             submit_label=_("Replicate"),
+            harmless=True,
         )
 
     @admin.action(permissions=["change"], description=gettext_lazy("Enable"))
