@@ -15,6 +15,7 @@ from registry.models import Artifact, ArtifactChild, Blob, BlobLink, Repository,
 from registry.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from registry.services import gc
 from tests.factories import bearer_client, client_for, token_for
+from tests.registry.conftest import blob_store  # noqa: F401 - a store of its own: bytes of other tests are garbage here
 
 PASSWORD = "Secret12345"
 

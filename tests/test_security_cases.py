@@ -299,7 +299,7 @@ def test_row_30_the_default_password_opens_the_registry_from_this_machine_alone(
 
 
 # What one person typed, compared with itself.
-MAY_BE_COMPARED = {"old_password == password", "getpass.getpass('Again: ') != password"}
+MAY_BE_COMPARED = {"old_password == password", "getpass.getpass(gettext('Again: ')) != password"}
 SECRET = re.compile(r"password|secret|token|signature|fingerprint", re.IGNORECASE)
 
 
