@@ -30,7 +30,7 @@ from registry.models import Artifact, ArtifactChild, ArtifactReference, BlobLink
 from registry.oci import attributes, manifest, media_types
 from registry.oci.digest import SHA256, Digest
 from registry.oci.manifest import Accessory, Manifest, ManifestError, UnsupportedManifestError
-from registry.policies import immutability
+from registry.policies import immutability, trust
 from registry.services import blobs, limits
 from registry.storage import BlobMissingError, store
 
@@ -46,6 +46,7 @@ class StoredManifest:
     digest: str
     media_type: str
     raw: bytes
+    asks_for_signature: bool  # the project does, see `policies.trust`
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,16 @@ def find(*, repository_name: str, reference: Digest | str) -> StoredManifest:
         tag_id = rows[0][-1] if rows else None
     if not rows:
         raise not_found(repository_name, reference)
-    artifact_id, repository_id, project_id, digest, media_type, raw = rows[0][:6]
-    return StoredManifest(artifact_id, repository_id, project_id, tag_id, digest, media_type, bytes(raw))
+    artifact_id, repository_id, project_id, digest, media_type, raw, asks = rows[0][:7]
+    return StoredManifest(artifact_id, repository_id, project_id, tag_id, digest, media_type, bytes(raw), bool(asks))
 
 
 @prepared
 def _by_digest(repository: str, digest: str) -> QuerySet[Artifact, tuple[Any, ...]]:
     rows = Artifact.objects.order_by().filter(repository__name=repository, digest=digest)
+    asks = trust.asked_of("repository__project")
     return rows.values_list(
-        "pk", "repository_id", "repository__project_id", "digest", "manifest_media_type", "manifest"
+        "pk", "repository_id", "repository__project_id", "digest", "manifest_media_type", "manifest", asks
     )
 
 
@@ -82,7 +84,8 @@ def _by_digest(repository: str, digest: str) -> QuerySet[Artifact, tuple[Any, ..
 def _by_tag(repository: str, tag: str) -> QuerySet[Tag, tuple[Any, ...]]:
     rows = Tag.objects.order_by().filter(repository__name=repository, name=tag)
     of_artifact = [f"artifact__{column}" for column in ("digest", "manifest_media_type", "manifest")]
-    return rows.values_list("artifact_id", "repository_id", "repository__project_id", *of_artifact, "pk")
+    asks = trust.asked_of("repository__project")
+    return rows.values_list("artifact_id", "repository_id", "repository__project_id", *of_artifact, asks, "pk")
 
 
 def not_found(repository_name: str, reference: Digest | str) -> ArtifactNotFound:

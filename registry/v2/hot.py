@@ -93,7 +93,7 @@ def _manifest(
 ) -> Answer | None:
     wanted = parse_reference(reference)
     stored = manifests.find(repository_name=name, reference=wanted)
-    if not is_acceptable(environ.get("HTTP_ACCEPT", ""), stored.media_type):
+    if stored.asks_for_signature or not is_acceptable(environ.get("HTTP_ACCEPT", ""), stored.media_type):
         return None
     headers = [
         ("Docker-Content-Digest", stored.digest),

@@ -11,6 +11,7 @@ from registry.oci import grammar
 from registry.oci.digest import Digest
 from registry.oci.manifest import MAX_MANIFEST_BYTES
 from registry.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from registry.policies import trust
 from registry.services import deletes, manifests, pulls, tags
 from registry.v2.base import RegistryView, empty, not_modified, reference_from
 from registry.v2.body import read_all
@@ -27,6 +28,13 @@ class ManifestView(RegistryView):
     def get(self, request: Request, name: str, reference: str) -> HttpResponse:
         wanted = reference_from(reference)
         stored = manifests.find(repository_name=self.repository, reference=wanted)
+        if stored.asks_for_signature and not self._is_signing():
+            trust.check_pull(
+                project_id=stored.project_id,
+                repository_id=stored.repository_id,
+                artifact_id=stored.artifact_id,
+                digest=stored.digest,
+            )
         etag = f'"{stored.digest}"'
         headers = {"Docker-Content-Digest": stored.digest, "ETag": etag}
         if not_modified(request, etag):
@@ -46,6 +54,11 @@ class ManifestView(RegistryView):
             username=self.who.username,
         )
         return HttpResponse(stored.raw, headers=headers)
+
+    def _is_signing(self) -> bool:
+        """Whoever signs reads first what is to be signed."""
+        client = self.request.META.get("HTTP_USER_AGENT", "")
+        return any(maker in client for _kind, maker in trust.DEMANDS.values()) and self.may_push()
 
     def put(self, request: Request, name: str, reference: str) -> HttpResponse:
         wanted = reference_from(reference)
