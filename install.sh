@@ -74,18 +74,24 @@ why() { tail -n 12 "$LOG" | sed 's/^/    /'; }
 
 # --- steps ------------------------------------------------------------------------------------------------
 
-# The newest Python that is there, 3.11 at least.
+# The newest Python that is there, 3.11 at least; Debian's, where there is none at all.
 find_python() {
     step "Python"
+    command -v python3 >/dev/null || ! command -v apt-get >/dev/null || newest_python || apt_install python3
+    newest_python ||
+        fail "Python 3.11 or newer is needed, and there is none. On Debian 12: sudo apt-get install python3"
+    done_with "%s" "$("$SYSTEM_PYTHON" -c 'import platform; print(platform.python_version())')"
+}
+
+newest_python() {
     local candidate
     for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             SYSTEM_PYTHON=$(command -v "$candidate")
-            done_with "%s" "$("$SYSTEM_PYTHON" -c 'import platform; print(platform.python_version())')"
             return
         fi
     done
-    fail "Python 3.11 or newer is needed, and there is none. On Debian 12: sudo apt-get install python3"
+    return 1
 }
 
 compiles() { printf '#include <%s>\n' "$1" | cc -E ${2:+-I"$2"} - >/dev/null 2>&1; }

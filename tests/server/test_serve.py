@@ -96,6 +96,15 @@ def test_plain_gunicorn_serves_the_same(site: Site, token: str) -> None:
             server.terminate()
 
 
+def test_plain_gunicorn_is_refused_where_the_proxy_would_have_to_send_the_blobs(site: Site) -> None:
+    """Nobody would be there to do it: clients would get empty blobs."""
+    argv = [sys.executable, "-m", "gunicorn", "harborsite.wsgi", "-b", f"{LOOPBACK}:{free_port()}"]
+    env = os.environ | site.env | {"HARBOR_WITH_PROXY": "on"}
+    done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 3, done.stderr
+    assert "HARBOR_WITH_PROXY: with_proxy: is for 'manage.py serve'" in done.stderr
+
+
 def _parent(pid: int) -> int:
     with open(f"/proc/{pid}/stat") as file:
         return int(file.read().rpartition(")")[2].split()[1])
