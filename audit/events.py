@@ -13,6 +13,7 @@ class Operation(models.TextChoices):
     PULL = "pull", _("Pull")
     LOGIN = "login", _("Sign in")
     LOGOUT = "logout", _("Sign out")
+    TEST = "test", _("Test")
 
 
 class ResourceType(models.TextChoices):

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.jobs.kinds import SLACK, WEBHOOK
-from harborsite.jobs.models import Execution, Task
+from harborsite.jobs.models import Execution, Task, Trigger
 from harborsite.portal import runs, scope
 from harborsite.portal.pages import ProjectPartAdmin, form_page
 from harborsite.portal.runs import RunList, RunPages, Runs, TaskList
@@ -105,6 +105,19 @@ class WebhookForm(forms.Form):
         }
 
 
+class SampleForm(forms.Form):
+    """What the test pretends has happened."""
+
+    event = forms.ChoiceField(label=gettext_lazy("Event"), widget=forms.RadioSelect)
+
+    def __init__(self, *args: Any, events: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        event = self.fields["event"]
+        event.initial = events[0]
+        if isinstance(event, forms.ChoiceField):
+            event.choices = [(name, event_label(name)) for name in events]
+
+
 def _initial(policy: WebhookPolicy) -> dict[str, Any]:
     target = policy.targets[0]
     return {
@@ -124,7 +137,10 @@ class DeliveryList(RunList):
 
     @admin.display(description=gettext_lazy("Event"))
     def event(self, row: Execution) -> str:
-        return event_label(str(row.extra_attrs.get("event_type", "")))
+        name = event_label(str(row.extra_attrs.get("event_type", "")))
+        if row.trigger != Trigger.MANUAL:
+            return name
+        return format_html('{} <span class="badge">{}</span>', name, _("Test"))
 
 
 class DeliveryTasks(TaskList):
@@ -172,6 +188,7 @@ class WebhookPolicyAdmin(ProjectPartAdmin[WebhookPolicy]):
             path(inside, self.in_project(self.webhooks), name="webhooks"),
             path(f"{inside}new/", self.in_project(self.webhook_form, "notification-policy:create"), name="new_webhook"),
             path(f"{one}edit/", self.in_project(self.webhook_form, "notification-policy:update"), name="webhook"),
+            path(f"{one}test/", self.in_project(self.send_test, "notification-policy:update"), name="test_webhook"),
             *pages.urls(one, "webhook_run"),
         ]
 
@@ -272,10 +289,38 @@ class WebhookPolicyAdmin(ProjectPartAdmin[WebhookPolicy]):
             next_url=self.url_of(policy) if policy else self._list_url(request),
         )
 
+    def send_test(self, request: HttpRequest, policy_id: int) -> HttpResponse:
+        """Ask which event, then tell a made-up one and show how its delivery goes."""
+        user = scope.signed_in(request)
+        policy = get_object_or_404(self.get_queryset(request), pk=policy_id)
+        form = SampleForm(scope.posted(request), events=policy.event_types)
+
+        def send(data: dict[str, Any]) -> str:
+            delivery, *_others = policies.send_test(policy=policy, event=data["event"], actor=user)
+            return f"{self.url_of(policy)}{delivery.pk}/"
+
+        return form_page(
+            self.admin_site,
+            request,
+            form,
+            send,
+            title=_("Send a test to {name}").format(name=policy.name),
+            intro=_(
+                "A made-up event is sent to {addresses}. Whoever acts on such events will take it for a real one."
+            ).format(addresses=", ".join(target["address"] for target in policy.targets)),
+            submit_label=_("Send"),
+            success=_("The test is being delivered."),
+            next_url=self.url_of(policy),
+        )
+
     def _runs_of(self, request: HttpRequest, policy_id: int) -> Runs:
         policy = get_object_or_404(self.get_queryset(request), pk=policy_id)
         may_change = self.has_change_permission(request)
-        edit = (_("Edit"), reverse("admin:webhook", args=[policy.project.name, policy_id]))
+        parts = [policy.project.name, policy_id]
+        tools = [
+            (_("Send a test"), reverse("admin:test_webhook", args=parts)),
+            (_("Edit"), reverse("admin:webhook", args=parts)),
+        ]
         return Runs(
             rows=policies.executions(policy),
             url=self.url_of(policy),
@@ -284,7 +329,7 @@ class WebhookPolicyAdmin(ProjectPartAdmin[WebhookPolicy]):
             crumbs=[(_("Webhooks"), self._list_url(request))],
             extra={
                 "facts": self._facts(policy),
-                "tools": [edit] if may_change else [],
+                "tools": tools if may_change else [],
                 "list_title": _("Deliveries"),
             },
         )

@@ -13,7 +13,7 @@ from django.utils import timezone
 from harborsite.db.prepared import Row, prepared
 from harborsite.jobs import engine
 from harborsite.jobs.kinds import SLACK, WEBHOOK
-from harborsite.jobs.models import Trigger
+from harborsite.jobs.models import Execution, Trigger
 from projects import params
 from projects.models import WebhookPolicy
 from projects.webhooks import payloads
@@ -71,18 +71,25 @@ def notify(*, event: Event, project_id: int, operator: str, data: Mapping[str, A
     if not params.get(params.NOTIFICATION_ENABLE):
         return
     policies = WebhookPolicy.objects.filter(project=project_id, enabled=True)
-    moment = timezone.now()
     with transaction.atomic():
         for policy in policies:
-            if event not in policy.event_types:
-                continue
-            for target in policy.targets:
-                payload = payloads.build(
-                    policy=policy, target=target, event=event, operator=operator, data=data, moment=moment
-                )
-                engine.start(
-                    vendor_type=SLACK if target["type"] == "slack" else WEBHOOK,
-                    vendor_id=policy.pk,
-                    trigger=Trigger.EVENT,
-                    extra_attrs={"event_type": event, "payload": payload, "address": target["address"]},
-                )
+            if event in policy.event_types:
+                tell(policy=policy, event=event, operator=operator, data=data)
+
+
+def tell(
+    *, policy: WebhookPolicy, event: Event, operator: str, data: Mapping[str, Any], trigger: Trigger = Trigger.EVENT
+) -> list[Execution]:
+    """Start one delivery for each target of this policy."""
+    moment = timezone.now()
+    deliveries = []
+    for target in policy.targets:
+        payload = payloads.build(policy=policy, target=target, event=event, operator=operator, data=data, moment=moment)
+        delivery = engine.start(
+            vendor_type=SLACK if target["type"] == "slack" else WEBHOOK,
+            vendor_id=policy.pk,
+            trigger=trigger,
+            extra_attrs={"event_type": event, "payload": payload, "address": target["address"]},
+        )
+        deliveries.append(delivery)
+    return deliveries

@@ -1,4 +1,4 @@
-"""Webhook policies: made, changed, removed."""
+"""Webhook policies: made, changed, tried, removed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit import services as audit
 from audit.events import Operation, ResourceType
 from harborsite.errors import BadRequest, Conflict, PreconditionFailed
 from harborsite.jobs.kinds import SLACK, WEBHOOK
-from harborsite.jobs.models import FINAL, Execution
+from harborsite.jobs.models import FINAL, Execution, Trigger
 from harborsite.principal import Principal
+from projects import params
 from projects.models import Project, WebhookPolicy
-from projects.webhooks import events, payloads
+from projects.webhooks import events, payloads, samples
 
 TYPES = ("http", "slack")
 FORMATS = ("Default", payloads.CLOUD_EVENTS)
@@ -96,6 +98,22 @@ def delete_policy(*, policy: WebhookPolicy, actor: Principal) -> None:
         _record(actor, Operation.DELETE, policy)
         policy.delete()
         transaction.on_commit(events.forget)
+
+
+def send_test(*, policy: WebhookPolicy, event: str, actor: Principal) -> list[Execution]:
+    """Tell the policy's targets of a made-up event that it asks for, be it enabled or not; one delivery for each.
+
+    They go as every delivery does: with its signature, to addresses that may be called alone, with its attempts.
+    """
+    if event not in policy.event_types:
+        raise BadRequest(_("unsupported event type {event}").format(event=event[:100]))
+    if not params.get(params.NOTIFICATION_ENABLE):
+        raise PreconditionFailed(_("Webhooks are switched off in the system settings."))
+    wanted = events.Event(event)
+    data = samples.data(wanted, policy.project, timezone.now())
+    with transaction.atomic():
+        _record(actor, Operation.TEST, policy)
+        return events.tell(policy=policy, event=wanted, operator=actor.username, data=data, trigger=Trigger.MANUAL)
 
 
 def executions(policy: WebhookPolicy) -> Any:

@@ -34,6 +34,7 @@ PAGES = {
     "webhooks": "/projects/web-shop/webhooks/",
     "webhook": "/projects/web-shop/webhooks/?q=continuous#first",
     "edit-webhook": "/projects/web-shop/webhooks/?q=continuous#firstedit/",
+    "test-webhook": "/projects/web-shop/webhooks/?q=continuous#firsttest/",
     "webhook-run": "/projects/web-shop/webhooks/?q=continuous#first#first",
     "configuration": "/projects/web-shop/configuration/",
     "policy": "/projects/web-shop/policy/",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from harborsite.jobs import engine, runner
 from harborsite.jobs.kinds import REPLICATION, WEBHOOK
 from harborsite.jobs.models import Execution, Status, Task
 from projects.models import Project, User, WebhookPolicy
+from projects.services.settings import change_settings
 from projects.webhooks import Event, notify, policies
 from replication.models import Registry, ReplicationPolicy
 from tests.portal.conftest import SignedIn
@@ -193,7 +196,7 @@ def test_maintainers_look_and_change_nothing(people: People, library: Project, s
         assert 'name="action"' not in page.content.decode(), address
         assert "canary" not in page.content.decode(), address
     assert "edit/" not in client.get(one).content.decode()
-    for address in (f"{TAB}new/", f"{one}edit/", f"{one}{run.pk}/stop/"):
+    for address in (f"{TAB}new/", f"{one}edit/", f"{one}test/", f"{one}{run.pk}/stop/"):
         assert client.get(address).status_code == client.post(address, entered()).status_code == 403, address
     chosen = {"_selected_action": [policy.pk], "confirmed": "yes", "index": "0"}
     for action in ("delete_chosen", "disable"):
@@ -206,6 +209,69 @@ def test_maintainers_look_and_change_nothing(people: People, library: Project, s
     assert WebhookPolicy.objects.get().enabled
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("who", ["project admin", "admin"])
+def test_a_test_goes_the_way_of_every_delivery(
+    who: str, people: People, library: Project, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked first, then signed, sent, recorded and listed: also of a webhook that is not switched on yet."""
+    allow(monkeypatch, *LOOPBACK)
+    with receiving() as receiver:
+        target = {"type": "http", "address": receiver.url, "auth_header": HEADER, "payload_format": "Default"}
+        policy = hook(library, targets=[target], event_types=["QUOTA_WARNING", "PUSH_ARTIFACT"], enabled=False)
+        client, one = signed_in(people[who]), f"{TAB}{policy.pk}/"
+        assert f"{one}test/" in client.get(one).content.decode()
+        question = client.get(f"{one}test/").content.decode()
+        assert receiver.url in question
+        assert "canary" not in question
+        assert Execution.objects.count() == len(receiver.got) == 0
+        sent = client.post(f"{one}test/", {"event": "PUSH_ARTIFACT"})
+        run = policies.executions(policy).get()
+        assert sent["Location"] == f"{one}{run.pk}/"
+        runner.run(run.tasks.get().pk)
+    ((headers, body),) = receiver.got
+    assert headers["Authorization"] == HEADER
+    assert headers["X-Harborsite-Signature"] == f"sha256={hmac.new(HEADER.encode(), body, 'sha256').hexdigest()}"
+    told, user = receiver.json(), people[who]
+    assert user
+    assert (told["type"], told["operator"]) == ("PUSH_ARTIFACT", user.username)
+    assert told["event_data"]["resources"][0]["resource_url"] == "testserver/library/sample:test"
+    assert AuditLog.objects.filter(operation="test", resource_type="webhook", resource="ci").count() == 1
+    listed = client.get(one).content.decode()
+    assert 'Artifact pushed <span class="badge">Test</span>' in listed
+    assert "Success" in listed
+
+
+def test_every_event_can_be_tried_in_every_format(owner: Client, library: Project) -> None:
+    slack = {"type": "slack", "address": "https://hooks.example.com/x"}
+    cloud = {"type": "http", "address": "https://ci.example.com/", "payload_format": "CloudEvents"}
+    policy = hook(library, event_types=Event.values, targets=[slack, cloud])
+    for event in Event.values:
+        assert owner.post(f"{TAB}{policy.pk}/test/", {"event": event}).status_code == 302, event
+        first, second = policies.executions(policy).order_by("pk").reverse()[:2][::-1]
+        assert (first.vendor_type, second.vendor_type) == ("SLACK", "WEBHOOK")
+        assert json.loads(second.extra_attrs["payload"])["data"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_test_that_cannot_be_is_refused_with_the_reason(
+    owner: Client, admin: User, library: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = {"type": "http", "address": "http://169.254.169.254/latest/", "payload_format": "Default"}
+    policy = hook(library, targets=[target])
+    test = f"{TAB}{policy.pk}/test/"
+    assert "Select a valid choice" in owner.post(test, {"event": "PULL_ARTIFACT"}).content.decode()
+    change_settings(values={"notification_enable": False}, actor=admin)
+    assert "Webhooks are switched off" in owner.post(test, {"event": "PUSH_ARTIFACT"}).content.decode()
+    assert not Execution.objects.exists()
+    change_settings(values={"notification_enable": True}, actor=admin)
+    shown = owner.post(test, {"event": "PUSH_ARTIFACT"})["Location"]
+    allow(monkeypatch)
+    runner.run(Task.objects.get().pk)
+    assert Task.objects.get().status == Status.ERROR
+    assert "Error" in owner.get(shown).content.decode()
+
+
 @pytest.mark.parametrize(
     ("who", "status"), [("developer", 403), ("guest", 403), ("limited guest", 403), ("stranger", 404), ("nobody", 404)]
 )
@@ -215,7 +281,7 @@ def test_for_everyone_else_there_is_no_such_tab(
     policy = hook(library)
     run = delivery(policy)
     one = f"{TAB}{policy.pk}/"
-    for address in (TAB, f"{TAB}new/", one, f"{one}edit/", f"{one}{run.pk}/", f"{one}{run.pk}/stop/"):
+    for address in (TAB, f"{TAB}new/", one, f"{one}edit/", f"{one}test/", f"{one}{run.pk}/", f"{one}{run.pk}/stop/"):
         assert signed_in(people[who]).get(address).status_code == status, address
         assert signed_in(people[who]).post(address, entered()).status_code == status, address
 
@@ -224,7 +290,7 @@ def test_webhooks_of_another_project_are_out_of_reach(owner: Client, commons: Pr
     """alice administers `library` alone; the number of another project's webhook is nothing there."""
     policy = hook(commons)
     run = delivery(policy)
-    for below in ("", "edit/", f"{run.pk}/", f"{run.pk}/stop/"):
+    for below in ("", "edit/", "test/", f"{run.pk}/", f"{run.pk}/stop/"):
         assert owner.get(f"{TAB}{policy.pk}/{below}").status_code == 404, below
     chosen = {"action": "delete_chosen", "confirmed": "yes", "_selected_action": [policy.pk]}
     owner.post(TAB, chosen)
