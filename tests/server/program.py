@@ -1,8 +1,12 @@
-"""A small WSGI program under the product's web server, for tests of the server alone: `python -m … harbor.cfg`."""
+"""A small WSGI program under the product's web server, for tests of the server alone: `python -m … harbor.cfg SECONDS`.
+
+For so long a process leaves a connection to those that have fewer.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -10,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harborsite import config as boot
-from harborsite.server import web
+from harborsite.server import balance, web
 
 PIECE = bytes(range(256)) * 1024
 PIECES = 40
@@ -44,6 +48,9 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     elif path == "/address":
         text = environ["REMOTE_ADDR"].encode()
         body, length = [text], len(text)
+    elif path == "/process":
+        text = str(os.getpid()).encode()
+        body, length = [text], len(text)
     elif path == "/fails":
         raise RuntimeError("as asked")
     else:
@@ -63,4 +70,5 @@ application.at_once = at_once  # type: ignore[attr-defined]
 if __name__ == "__main__":
     Path("whole").write_bytes(PIECE * PIECES)
     CONFIG = boot.load(Path(sys.argv[1]), {})
+    balance.PATIENCE = float(sys.argv[2])  # type: ignore[misc]
     web.Web(config=CONFIG, application=application, listeners=web.listen(CONFIG)).run()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from harborsite.server.balance import PATIENCE
 from tests.server.program import PIECE, PIECES
 from tests.services import LOOPBACK, ROOT, ServerProcess, free_port, running, workspace
 
@@ -57,12 +58,12 @@ class Server:
             return answer
 
 
-def start(directory: Path, *lines: str) -> ServerProcess:
+def start(directory: Path, *lines: str, patience: float = PATIENCE) -> ServerProcess:
     cfg = directory / "harbor.cfg"
     cfg.write_text("\n".join([f"bind = {LOOPBACK}", "threads = 4", *lines]))
     return ServerProcess(
         "web",
-        [sys.executable, "-m", "tests.server.program", str(cfg)],
+        [sys.executable, "-m", "tests.server.program", str(cfg), str(patience)],
         directory=directory,
         env={"PYTHONPATH": str(ROOT)},
     )
