@@ -1,4 +1,4 @@
-"""Forms that belong to no single noun: signing in, one's own password."""
+"""What forms share, and those that belong to no single noun: signing in, one's own password."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 
 from harborsite.errors import AppError
+
+
+def suggesting(address: str) -> dict[str, str]:
+    """Attributes of a text field that is offered what `address` answers to what has been typed so far."""
+    return {
+        "autocomplete": "off",
+        "list": "suggestions",
+        "hx-get": address,
+        "hx-trigger": "input changed delay:250ms",
+        "hx-target": "#suggestions",
+        "hx-sync": "this:replace",
+    }
 
 
 class SignInForm(AuthenticationForm):

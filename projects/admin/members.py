@@ -9,12 +9,14 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.errors import Forbidden
 from harborsite.portal import scope
+from harborsite.portal.forms import suggesting
 from harborsite.portal.pages import ProjectPartAdmin, form_page
 from harborsite.portal.templatetags.portal import moment
 from projects.identity.ldap import lookup, sources
@@ -29,7 +31,7 @@ class MemberForm(forms.Form):
     username = forms.CharField(
         label=gettext_lazy("User name"),
         max_length=255,
-        widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"}),
+        widget=forms.TextInput(attrs={"autofocus": True, **suggesting("candidates/")}),
     )
     role = forms.TypedChoiceField(
         label=gettext_lazy("Role"),
@@ -82,6 +84,11 @@ class MemberAdmin(ProjectPartAdmin[Member]):
                 "projects/<str:project>/members/new/",
                 self.in_project(self.new_member, "member:create"),
                 name="new_member",
+            ),
+            path(
+                "projects/<str:project>/members/new/candidates/",
+                self.in_project(self.candidates, "member:create"),
+                name="member_candidates",
             ),
         ]
 
@@ -145,7 +152,14 @@ class MemberAdmin(ProjectPartAdmin[Member]):
             submit_label=_("Add member"),
             success=_("The member has been added."),
             next_url=reverse("admin:members", args=[here.project.name]),
+            suggestions=[],
         )
+
+    def candidates(self, request: HttpRequest) -> HttpResponse:
+        """The names that fit what has been typed."""
+        prefix = request.GET.get("username", "").strip()
+        found = members.candidates(project=scope.current(request).project, prefix=prefix)
+        return render(request, "portal/suggestions.html", {"suggestions": found})
 
     def new_group(self, request: HttpRequest) -> HttpResponse:
         """A group that is known by its name, or any group of a directory by its DN."""

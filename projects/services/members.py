@@ -11,7 +11,10 @@ from harborsite.errors import BadRequest
 from harborsite.principal import Principal
 from projects.errors import MemberExists
 from projects.models import Member, Project, User, UserGroup
+from projects.models.user import ADMIN_ID
 from projects.permissions import ROLE_ACTIONS
+
+_MOST_SUGGESTED = 10
 
 
 def add_member(
@@ -55,6 +58,19 @@ def remove_member(*, member: Member, actor: Principal | str) -> None:
 def _check_role(role: int) -> None:
     if role not in ROLE_ACTIONS:
         raise BadRequest(_("Role ID {role} is not valid").format(role=role))
+
+
+def candidates(*, project: Project, prefix: str) -> list[str]:
+    """Names that begin with `prefix`, of people who could be added; at most 10, of nobody for an empty one.
+
+    The built-in administrator is in no list, as in the search of the REST API.
+    """
+    if not prefix:
+        return []
+    there = project.members.filter(user__isnull=False).values("user")
+    people = User.objects.living().filter(username__istartswith=prefix, is_active=True)
+    others = people.exclude(pk=ADMIN_ID).exclude(pk__in=there)
+    return list(others.order_by("username").values_list("username", flat=True)[:_MOST_SUGGESTED])
 
 
 def _record(actor: Principal | str, operation: Operation, member: Member) -> None:

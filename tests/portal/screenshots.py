@@ -27,6 +27,7 @@ PAGES = {
     "artifact": "/projects/web-shop/repositories/storefront/#first",
     "copy": "/projects/web-shop/repositories/storefront/#firstcopy/",
     "members": "/projects/web-shop/members/",
+    "new-member": "/projects/web-shop/members/new/",
     "new-group-member": "/projects/web-shop/members/group/",
     "project-labels": "/projects/web-shop/labels/",
     "project-robots": "/projects/web-shop/robots/",

@@ -30,6 +30,7 @@ TABS = {
     "repositories/shelf/": MEMBERS,
     "members/": EVERYONE[:5],
     "members/new/": EVERYONE[:2],
+    "members/new/candidates/": EVERYONE[:2],
     "labels/": EVERYONE[:3],
     "labels/new/": EVERYONE[:3],
     "robots/": EVERYONE[:5],
@@ -64,6 +65,7 @@ def test_a_public_project_shows_its_images_to_everyone_and_nothing_else(
     for tab in (
         "members/",
         "members/new/",
+        "members/new/candidates/",
         "labels/",
         "robots/",
         "robots/new/",

@@ -16,7 +16,7 @@ from projects.permissions import Role
 from projects.services.labels import create_label
 from registry.models import Repository, Tag
 from registry.services.labels import add_label
-from tests.factories import PASSWORD, make_project
+from tests.factories import PASSWORD, make_project, make_user
 from tests.portal.conftest import SignedIn
 from tests.portal.sample import hold, make_artifact, make_index, make_repository
 
@@ -74,6 +74,28 @@ def test_members_are_added_changed_and_removed(alice: User, carol: User, library
 def test_an_unknown_member_is_refused_by_name(alice: User, library: Project, signed_in: SignedIn) -> None:
     answer = signed_in(alice).post("/projects/library/members/new/", {"username": "ghost", "role": Role.GUEST})
     assert "There is no user ghost." in answer.content.decode()
+
+
+def test_who_adds_a_member_is_offered_who_may_be_added(
+    alice: User, library: Project, bob: User, signed_in: SignedIn
+) -> None:
+    """Ten names by their beginning: no members, no closed accounts, never the built-in administrator."""
+    for name in ("Adam", "ada", "a_b", "axel", "a<b>"):
+        make_user(name)
+    make_user("ada-disabled", is_active=False)
+    client = signed_in(alice)
+
+    def offered(typed: str) -> list[str]:
+        page = client.get("/projects/library/members/new/candidates/", {"username": typed}).content.decode()
+        return re.findall('value="([^"]*)"', page)
+
+    assert sorted(offered("ad")) == ["Adam", "ada"]
+    assert offered("a_") == ["a_b"]
+    assert offered("a<") == ["a&lt;b&gt;"]
+    assert [offered(typed) for typed in ("alice", "bob", "admin", "dam", "%", "", "  ")] == [[]] * 7
+    for number in range(12):
+        make_user(f"many{number}")
+    assert len(offered("many")) == 10
 
 
 def test_users_are_administered(admin: User, signed_in: SignedIn) -> None:
