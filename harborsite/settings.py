@@ -177,7 +177,7 @@ Q_CLUSTER = {
     "timeout": 24 * 3600,
     "retry": 25 * 3600,
     "max_attempts": 3,
-    "poll": max(1, CONFIG.max_job_workers // 8),  # seconds between an idle worker's looks at the database
+    "poll": 0,  # an idle worker waits for its guard, which looks at the queue
     "save_limit": 100,
     "catch_up": False,
     **({"redis": CONFIG.redis_address} if CONFIG.redis_url else {"orm": "default"}),

