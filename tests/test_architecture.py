@@ -269,7 +269,7 @@ WITHOUT_A_PAGE: dict[str, str] = {
     "audit.Outgoing": "gone in seconds; how many wait is on the page of the log",
     "audit.Forwarding": "one row, shown on the page of the log",
     "projects.ProjectMetadata": "settings of a project, on its page",
-    "projects.CVEAllowlist": "administered by the REST API",
+    "projects.CVEAllowlist": "in the configuration of its project; the system's is beside the settings",
     "projects.SecondFactor": "each person's own, on a page of the account",
     "replication.PreheatInstance": "administered by the REST API",
     "registry.Scanner": "administered by the REST API",

@@ -43,7 +43,7 @@ TABS = (
     Tab("webhooks", _("Webhooks"), "notification-policy:list"),
     Tab("policy", _("Policy"), "tag-retention:read"),
     Tab("project_logs", _("Logs"), "log:list"),
-    Tab("project_configuration", _("Configuration"), "project:update"),
+    Tab("project_configuration", _("Configuration"), "repository:push"),
 )
 
 ADMINISTRATION = (

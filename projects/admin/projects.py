@@ -1,4 +1,4 @@
-"""The list of projects, a project's summary and configuration."""
+"""The list of projects, and a project's summary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harborsite.errors import Forbidden
 from harborsite.portal import scope
 from harborsite.portal.pages import PortalAdmin, form_page, in_project, refuse_writes_when_read_only
 from harborsite.portal.templatetags.portal import moment
-from projects.admin import sizes
+from projects.admin import configuration, sizes
 from projects.models import Project, Quota, User
 from projects.models.quota import UNLIMITED
 from projects.permissions import Rank, Role, can, highest_role
@@ -41,24 +41,12 @@ class ProjectForm(sizes.LimitFields):
         help_text=gettext_lazy("Lower-case letters, digits and single . _ - between them, as in team-a."),
         widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off", "spellcheck": "false"}),
     )
-    public = forms.BooleanField(
-        label=gettext_lazy("Public"),
-        required=False,
-        help_text=gettext_lazy("Everyone may see and pull what is in a public project, also without signing in."),
-    )
+    public = forms.BooleanField(label=gettext_lazy("Public"), required=False, help_text=configuration.PUBLIC_HELP)
 
     def __init__(self, *args: Any, with_quota: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not with_quota:
             del self.fields["limit"], self.fields["unit"]
-
-
-class ConfigurationForm(forms.Form):
-    """What a project's administrators may change about it."""
-
-    public = forms.BooleanField(
-        label=gettext_lazy("Public"), required=False, help_text=ProjectForm.base_fields["public"].help_text
-    )
 
 
 class AccessFilter(admin.SimpleListFilter):
@@ -92,11 +80,7 @@ class ProjectAdmin(PortalAdmin[Project]):
             path("projects/", site.public_view(self.projects), name="projects"),
             path("new-project/", site.member_view(self.new_project), name="new_project"),
             path("projects/<str:project>/", in_project(site, self.summary, "project:read"), name="summary"),
-            path(
-                "projects/<str:project>/configuration/",
-                in_project(site, self.configuration, "project:update"),
-                name="project_configuration",
-            ),
+            *configuration.urls(site),
         ]
 
     def has_view_permission(self, request: HttpRequest, obj: Project | None = None) -> bool:
@@ -199,19 +183,6 @@ class ProjectAdmin(PortalAdmin[Project]):
             repository_count=here.project.repositories.count(),
             roles=roles,
             quota=self._quota(here),
-        )
-
-    def configuration(self, request: HttpRequest) -> HttpResponse:
-        here, user = scope.current(request), scope.signed_in(request)
-        return form_page(
-            self.admin_site,
-            request,
-            ConfigurationForm(scope.posted(request), initial={"public": here.project.public}),
-            lambda data: lifecycle.update_project(project=here.project, actor=user, public=data["public"]),
-            title=_("Configuration"),
-            success=_("The configuration has been saved."),
-            next_url=reverse("admin:project_configuration", args=[here.project.name]),
-            cancel_url=None,
         )
 
     def _quota(self, here: scope.Scope) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from harborsite.portal import banners, scope
 from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
 from projects import params
-from projects.admin import authentication
+from projects.admin import allowlists, authentication
 from projects.models import Setting
 from projects.services import settings
 
@@ -79,7 +79,7 @@ class SettingAdmin(PortalAdmin[Setting]):
 
     def get_urls(self) -> list[URLPattern]:
         own = path("settings/", administrators_only(self.admin_site, self.system), name="settings")
-        return [own, *authentication.urls(self.admin_site)]
+        return [own, *allowlists.urls(self.admin_site), *authentication.urls(self.admin_site)]
 
     def system(self, request: HttpRequest) -> HttpResponse:
         user = scope.signed_in(request)
@@ -97,6 +97,7 @@ class SettingAdmin(PortalAdmin[Setting]):
             SettingsForm(scope.posted(request), initial=initial),
             save,
             title=_("System settings"),
+            page_tabs=allowlists.settings_tabs(request),
             success=_("The settings have been saved."),
             next_url=reverse("admin:settings"),
             cancel_url=None,

@@ -38,6 +38,7 @@ OF_PROXIES = frozenset(
 )
 OPTIONAL = (FLAGS - {"public"}) | OF_PROXIES | {"severity", "retention_id"}
 KEYS = OPTIONAL | {"public"}
+_UNSET = dict.fromkeys(FLAGS, "false") | {"reuse_sys_cve_allowlist": "true"}
 
 
 def of_project(project: Project) -> dict[str, str]:
@@ -99,6 +100,21 @@ def add(*, project: Project, values: Mapping[str, str], actor: Principal) -> Non
 def change(*, project: Project, name: str, value: str, actor: Principal) -> None:
     """Set one setting, whether it was set or not."""
     _set(project, name, checked(name, value), actor)
+
+
+def change_all(*, project: Project, values: Mapping[str, str], actor: Principal) -> None:
+    """Set those of `values` that differ from what is in force; nothing is written or recorded where none does.
+
+    A flag that is not set is off, but for reuse_sys_cve_allowlist, which is on.
+    """
+    kept = of_project(project)
+    wanted = {name: checked(name, value) for name, value in values.items()}
+    changed = {name: value for name, value in wanted.items() if value != kept.get(name, _UNSET.get(name))}
+    if changed:
+        public = changed.pop("public", None)
+        lifecycle.update_project(
+            project=project, actor=actor, public=None if public is None else is_true(public), metadata=changed
+        )
 
 
 def _set(project: Project, name: str, value: str, actor: Principal) -> None:

@@ -18,6 +18,7 @@ from harborsite.jobs.models import FINAL, Execution, Status, Task, TaskLog, Trig
 from projects.models import Project, User, WebhookPolicy
 from projects.models.user import ADMIN_ID
 from projects.permissions import Role
+from projects.services import allowlists, metadata
 from projects.services.labels import create_label
 from registry.models import Artifact, ArtifactChild, ArtifactReference, Blob, BlobLink, Repository, Tag
 from registry.oci import media_types
@@ -258,6 +259,17 @@ def make_policies(shop: Project) -> None:
     run.tasks.update(extra_attrs={"repository": "web-shop/storefront", "dry_run": True, "total": 25, "retained": 12})
 
 
+def make_allowlists(shop: Project) -> None:
+    """The system's list, and the stricter configuration of a project with a list of its own."""
+    mei = shop.owner
+    allowlists.set_allowlist(
+        project=None, items=["CVE-2026-1187", "CVE-2026-20934"], expires_at=1_830_297_600, actor=mei
+    )
+    allowlists.set_allowlist(project=shop, items=["CVE-2025-48174"], expires_at=None, actor=mei)
+    settings = {"prevent_vul": "true", "severity": "high", "reuse_sys_cve_allowlist": "false"}
+    metadata.change_all(project=shop, values=settings, actor=mei)
+
+
 def make_registry() -> User:
     """Everything; returns the administrator."""
     admin = make_user("admin", pk=ADMIN_ID, sysadmin_flag=True, realname="Administrator")
@@ -278,6 +290,7 @@ def make_registry() -> User:
     make_execution()
     make_garbage(shop, library)
     make_policies(shop)
+    make_allowlists(shop)
     make_jobs()
     make_replication()
     make_webhooks(shop)

@@ -65,6 +65,7 @@ PAGES = {
     "log-rotation": "/clean-up/log-rotation/",
     "log-rotation-run": "/clean-up/log-rotation/run/",
     "settings": "/settings/",
+    "cve-allowlist": "/settings/cve-allowlist/",
     "events": "/events/",
     "event": "/events/#first",
     "registries": "/registries/",

@@ -38,7 +38,7 @@ TABS = {
     "webhooks/": EVERYONE[:3],
     "webhooks/new/": EVERYONE[:2],
     "logs/": EVERYONE[:2],
-    "configuration/": EVERYONE[:2],
+    "configuration/": EVERYONE[:4],
 }
 People = dict[str, User | None]
 
@@ -152,6 +152,7 @@ def test_deleting_skips_projects_that_one_does_not_administer(
         "/quotas/",
         "/quotas/default/",
         "/settings/",
+        "/settings/cve-allowlist/",
         "/events/",
         "/job-service/",
         "/job-service/schedules/",

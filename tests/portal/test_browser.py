@@ -238,6 +238,29 @@ def test_the_form_of_a_rule_asks_what_the_trigger_needs(browser: Browser, live_s
     watch.check()
 
 
+def test_the_configuration_of_a_project_asks_what_its_choices_need(browser: Browser, live_server: LiveServer) -> None:
+    make_registry()
+    watch = watched(browser, live_server, "en", 1440, "light")
+    page = watch.page
+    sign_in(page, live_server.url, "admin")
+    page.goto(f"{live_server.url}/projects/web-shop/configuration/")
+    severity, items = page.get_by_label("From this severity on"), page.get_by_label("Vulnerabilities", exact=True)
+    expect(severity).to_be_visible()
+    page.get_by_label("Refuse pulls of vulnerable images").uncheck()
+    expect(severity).to_be_hidden()
+    page.get_by_label("Those of the system").check()
+    copy = page.get_by_role("button", name="Copy from the system's list")
+    for part in (items, copy):
+        expect(part).to_be_hidden()
+    page.get_by_label("Those of this project").check()
+    copy.click()
+    expect(items).to_have_value("CVE-2025-48174\nCVE-2026-1187\nCVE-2026-20934")
+    expect(severity).to_be_hidden()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("The configuration has been saved.")).to_be_visible()
+    watch.check()
+
+
 def test_progress_moves_by_itself_but_not_under_a_choosing_hand(browser: Browser, live_server: LiveServer) -> None:
     make_registry()
     watch = watched(browser, live_server, "en", 1440, "light")

@@ -45,8 +45,9 @@
     for (const control of document.querySelectorAll("[data-when]")) {
       const [name, value] = control.dataset.when.split("=");
       const other = control.form.elements[name];
-      const applies = other.value === value && !hidden.has(name);
-      control.closest(".field").hidden = !applies;
+      const now = other.type === "checkbox" && !other.checked ? "" : other.value;
+      const applies = now === value && !hidden.has(name);
+      (control.closest(".field") ?? control).hidden = !applies;
       if (!applies) hidden.add(control.name);
     }
   }
