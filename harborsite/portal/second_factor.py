@@ -23,7 +23,7 @@ from harborsite.errors import AppError
 from harborsite.portal import preferences
 from harborsite.portal.scope import posted, signed_in
 from harborsite.sealing import seal, unseal
-from projects.identity import client_address, lockout, second_factor
+from projects.identity import client_address, second_factor
 from projects.models import User
 
 _PENDING, _CANDIDATE = "second_factor_pending", "second_factor_candidate"  # in the session
@@ -49,24 +49,17 @@ def ask(request: HttpRequest, user: User, next_url: str) -> HttpResponse:
 
 @sensitive_post_parameters()
 def enter_code(request: HttpRequest) -> HttpResponse:
-    """The second step of signing in; wrong codes count like wrong passwords."""
+    """The second step of signing in."""
     pending = request.session.get(_PENDING)
     user = User.objects.living().filter(pk=pending["user"], is_active=True).first() if pending else None
     if pending is None or user is None or time.time() > pending["until"]:
         request.session.pop(_PENDING, None)
         return HttpResponseRedirect(reverse("admin:login"))
-    form, address = CodeForm(posted(request)), client_address(request.META)
+    form = CodeForm(posted(request))
     if form.is_valid():
-        try:
-            lockout.check(username=user.username, address=address)
-        except AppError as error:
-            form.add_error(None, error.message)
-        else:
-            if second_factor.accepts(user=user, code=form.cleaned_data["code"]):
-                return _come_in(request, user, pending["next"])
-            lockout.note_failure(username=user.username, address=address)
-            user_login_failed.send(__name__, credentials={"username": user.username}, request=request)
-            form.add_error("code", _("This code is wrong, or was used before."))
+        if _accepts(request, user, form):
+            return _come_in(request, user, pending["next"])
+        user_login_failed.send(__name__, credentials={"username": user.username}, request=request)
     context = {
         "title": _("Second factor"),
         "intro": _("Enter the code that your authenticator app shows, or one of your recovery codes."),
@@ -117,12 +110,10 @@ def _switch_on(request: HttpRequest, user: User) -> HttpResponse:
 
 def _switch_off(request: HttpRequest, user: User) -> HttpResponse:
     form = CodeForm(posted(request))
-    if form.is_valid():
-        if second_factor.accepts(user=user, code=form.cleaned_data["code"]):
-            second_factor.switch_off(user=user, actor=user)
-            messages.success(request, _("The second factor is off."))
-            return HttpResponseRedirect(reverse("admin:second_factor"))
-        form.add_error("code", _("This code is wrong, or was used before."))
+    if form.is_valid() and _accepts(request, user, form):
+        second_factor.switch_off(user=user, actor=user)
+        messages.success(request, _("The second factor is off."))
+        return HttpResponseRedirect(reverse("admin:second_factor"))
     return _render(
         request,
         "portal/form.html",
@@ -131,6 +122,17 @@ def _switch_off(request: HttpRequest, user: User) -> HttpResponse:
         submit_label=_("Switch off"),
         cancel_url=reverse("admin:profile"),
     )
+
+
+def _accepts(request: HttpRequest, user: User, form: CodeForm) -> bool:
+    """Whether the code is right; says in the form why not."""
+    try:
+        if second_factor.accepts(user=user, code=form.cleaned_data["code"], address=client_address(request.META)):
+            return True
+        form.add_error("code", _("This code is wrong, or was used before."))
+    except AppError as error:
+        form.add_error(None, error.message)
+    return False
 
 
 def _render(request: HttpRequest, template: str, **context: Any) -> HttpResponse:

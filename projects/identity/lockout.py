@@ -9,7 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
+from typing import Self
 
 from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
@@ -35,34 +38,66 @@ _handler = AxesDatabaseHandler()
 class TooManyFailures(AppError):
     code, status, default_message = "TOOMANYREQUESTS", 429, "too many failed sign-ins"
 
+    @classmethod
+    def for_the_next(cls, seconds: int) -> Self:
+        return cls(
+            _("Too many failed sign-ins. Try again in {minutes} minutes.").format(minutes=max(1, seconds // 60)),
+            headers={"Retry-After": str(seconds)},
+        )
 
-def check(*, username: str, address: str) -> int:
-    """How often this name failed from this address; raises TooManyFailures before anything costly is done for it."""
-    if _pace.is_exceeded(address):
-        raise _refusal(60)
-    if _is_exempt(username, address):
+
+@dataclass(frozen=True)
+class Tries:
+    """What is tried under one name from one address."""
+
+    username: str
+    address: str
+
+    @cached_property
+    def are_exempt(self) -> bool:
+        """Whether this is the built-in administrator, on the machine itself."""
+        return is_loopback(self.address) and User.objects.filter(pk=ADMIN_ID, username=self.username).exists()
+
+    @property
+    def name(self) -> str:
+        """The name as it is counted."""
+        return self.username[:_LONGEST_NAME]
+
+
+def check(tries: Tries) -> int:
+    """How many passwords were wrong; raises TooManyFailures before anything costly is done for another."""
+    if _pace.is_exceeded(tries.address):
+        raise TooManyFailures.for_the_next(60)
+    if tries.are_exempt:
         return 0
-    failures: int = _handler.get_failures(_request(address), _credentials(username))
+    failures: int = _handler.get_failures(_request(tries), _credentials(tries))
     if failures >= FAILURES:
-        logger.warning("sign-in refused after too many failures", extra={"username": username, "address": address})
-        raise _refusal(int(LOCKED_FOR.total_seconds()))
+        raise refusal(tries)
     return failures
 
 
-def note_failure(*, username: str, address: str) -> None:
-    """One more wrong try; the tenth locks."""
-    _pace.count(address)
-    if not _is_exempt(username, address):
-        _handler.user_login_failed(None, _credentials(username), _request(address))
+def note_failure(tries: Tries) -> None:
+    """One more wrong password; the tenth locks."""
+    _pace.count(tries.address)
+    if not tries.are_exempt:
+        _handler.user_login_failed(None, _credentials(tries), _request(tries))
 
 
-def note_success(*, username: str, address: str) -> None:
+def note_success(tries: Tries) -> None:
     """What failed before does not count any more."""
-    _handler.reset_attempts(ip_address=address or None, username=username[:_LONGEST_NAME])
+    _handler.reset_attempts(ip_address=tries.address or None, username=tries.name)
+
+
+def refusal(tries: Tries) -> TooManyFailures:
+    """What to raise while there is a lock; the log hears of it."""
+    logger.warning(
+        "sign-in refused after too many failures", extra={"username": tries.username, "address": tries.address}
+    )
+    return TooManyFailures.for_the_next(int(LOCKED_FOR.total_seconds()))
 
 
 def unlock(username: str) -> None:
-    """Forget the failures of a name at every address."""
+    """Forget the wrong passwords of a name at every address."""
     _handler.reset_attempts(username=username[:_LONGEST_NAME])
 
 
@@ -71,26 +106,14 @@ def forget() -> None:
     _pace.clear()
 
 
-def _refusal(seconds: int) -> TooManyFailures:
-    minutes = max(1, seconds // 60)
-    return TooManyFailures(
-        _("Too many failed sign-ins. Try again in {minutes} minutes.").format(minutes=minutes),
-        headers={"Retry-After": str(seconds)},
-    )
+def _credentials(tries: Tries) -> dict[str, str]:
+    return {User.USERNAME_FIELD: tries.name}
 
 
-def _is_exempt(username: str, address: str) -> bool:
-    return is_loopback(address) and User.objects.filter(pk=ADMIN_ID, username=username).exists()
-
-
-def _credentials(username: str) -> dict[str, str]:
-    return {User.USERNAME_FIELD: username[:_LONGEST_NAME]}
-
-
-def _request(address: str) -> HttpRequest:
+def _request(tries: Tries) -> HttpRequest:
     """All that django-axes wants to know of a request: where it came from."""
     request = HttpRequest()
-    request.META["REMOTE_ADDR"] = address
+    request.META["REMOTE_ADDR"] = tries.address
     AxesProxyHandler.update_request(request)
     return request
 

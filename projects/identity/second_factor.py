@@ -12,6 +12,7 @@ import time
 
 import pyotp
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit import services as audit
@@ -20,6 +21,7 @@ from harborsite import config
 from harborsite.errors import BadRequest
 from harborsite.principal import Principal
 from harborsite.sealing import seal, unseal
+from projects.identity import lockout
 from projects.models import SecondFactor, User
 
 STEP = 30  # seconds that one code is shown
@@ -69,24 +71,39 @@ def switch_off(*, user: User, actor: Principal | str) -> bool:
     return bool(found)
 
 
-def accepts(*, user: User, code: str) -> bool:
-    """Whether this is the code of now, or a recovery code; either is good once."""
+def accepts(*, user: User, code: str, address: str) -> bool:
+    """Whether this is the code of now, or a recovery code; either is good once.
+
+    Ten wrong ones lock the account's codes for a while, wherever they came from: only who knows the password is asked
+    for one. Raises TooManyFailures then. The password's count is another, for it begins anew with each right password.
+    """
     given = "".join(code.split()).lower()
+    tries = lockout.Tries(user.username, address)
     with transaction.atomic():
         factor = SecondFactor.objects.select_for_update().filter(pk=user.pk).first()
         if factor is None:
             return False
+        if factor.failed_at and timezone.now() - factor.failed_at >= lockout.LOCKED_FOR:
+            factor.failures = 0
+        if factor.failures >= lockout.FAILURES and not tries.are_exempt:
+            raise lockout.refusal(tries)
         step = _matching_step(unseal(factor.secret), given)
+        accepted = True
         if step is not None and step > factor.last_step:
             factor.last_step = step
-            factor.save(update_fields=["last_step"])
-            return True
-        if _digest(given) in factor.recovery_codes:
+        elif _digest(given) in factor.recovery_codes:
             factor.recovery_codes.remove(_digest(given))
-            factor.save(update_fields=["recovery_codes"])
             _record(user, user, "recovery code used")
-            return True
-    return False
+        else:
+            accepted = False
+        factor.failures, factor.failed_at = (0, None) if accepted else (factor.failures + 1, timezone.now())
+        factor.save()
+    return accepted
+
+
+def unlock(user: User) -> None:
+    """Forget the wrong codes of an account."""
+    SecondFactor.objects.filter(pk=user.pk).update(failures=0, failed_at=None)
 
 
 def _matching_step(secret: str, code: str) -> int | None:

@@ -53,13 +53,14 @@ def sign_in(*, username: str, password: str, remote_addr: str) -> Account | None
     pair = _remembered.digest(username, password)
     account = _recall(pair)
     if account is None:
-        failed_before = lockout.check(username=username, address=remote_addr)
+        tries = lockout.Tries(username, remote_addr)
+        failed_before = lockout.check(tries)
         account = _verify(username, password, pair)
         if account is None:
-            lockout.note_failure(username=username, address=remote_addr)
+            lockout.note_failure(tries)
             return None
         if failed_before:
-            lockout.note_success(username=username, address=remote_addr)
+            lockout.note_success(tries)
     if _has_default_password(account, password) and not is_loopback(remote_addr):
         raise DefaultPasswordRefused
     return account

@@ -17,6 +17,8 @@ class SecondFactor(models.Model):
     secret = models.TextField(_("secret"))  # sealed, see `harborsite.sealing`
     last_step = models.BigIntegerField(_("last step"), default=0)  # the newest code used: none is good twice
     recovery_codes = models.JSONField(_("recovery codes"), default=list)  # SHA-256 of those not used yet
+    failures = models.PositiveIntegerField(_("wrong codes"), default=0)  # since the last right one, or the last lock
+    failed_at = models.DateTimeField(_("last wrong code"), null=True)
     creation_time = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:

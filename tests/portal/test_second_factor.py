@@ -9,6 +9,7 @@ import pyotp
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from audit.models import AuditLog
 from projects.identity import lockout, second_factor
@@ -99,14 +100,53 @@ def test_a_recovery_code_is_good_once(alice: User, signed_in: SignedIn) -> None:
     assert AuditLog.objects.filter(data__change="recovery code used").count() == 2
 
 
-def test_guessing_codes_is_stopped_like_guessing_passwords(alice: User, secret: str) -> None:
-    client = Client(REMOTE_ADDR="192.0.2.7")
+def test_guessing_codes_is_stopped_wherever_it_comes_from(
+    alice: User, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(lockout.FAILURES):
+        assert not signs_in_with("000000", Client(REMOTE_ADDR=f"192.0.2.{number}"))  # with the right password each time
+    client = Client(REMOTE_ADDR="192.0.2.99")
     sign_in(client, "alice")
-    for _ in range(lockout.FAILURES):
-        client.post("/login/code/", {"code": "000000"})
     page = client.post("/login/code/", {"code": code_of(secret)}).content.decode()
-    assert "Too many failed sign-ins" in page
+    assert "Too many failed sign-ins. Try again in 5 minutes." in page
     assert client.get("/logs/").status_code == 302
+    later = timezone.now() + lockout.LOCKED_FOR
+    monkeypatch.setattr("django.utils.timezone.now", lambda: later)
+    assert signs_in_with(code_of(secret))
+
+
+def test_the_shell_opens_the_lock_of_the_codes(alice: User, secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harborsite.management.commands.users.check_prepared", lambda config: None)
+    for _ in range(lockout.FAILURES):
+        assert not signs_in_with("000000")
+    call_command("users", "unlock", "alice")
+    assert signs_in_with(code_of(secret))
+
+
+def test_a_right_code_clears_the_wrong_ones_before_it(alice: User, secret: str) -> None:
+    for _ in range(lockout.FAILURES - 1):
+        assert not signs_in_with("000000")
+    assert signs_in_with(code_of(secret))
+    assert not signs_in_with("000000")
+    assert SecondFactor.objects.get().failures == 1
+
+
+def test_the_built_in_administrator_is_not_kept_out_on_the_machine_itself(admin: User) -> None:
+    secret = second_factor.new_secret()
+    second_factor.switch_on(user=admin, secret=secret, code=code_of(secret, time.time() - second_factor.STEP))
+    for _ in range(lockout.FAILURES):
+        assert not second_factor.accepts(user=admin, code="000000", address="127.0.0.1")
+    with pytest.raises(lockout.TooManyFailures):
+        second_factor.accepts(user=admin, code=code_of(secret), address="192.0.2.7")
+    assert second_factor.accepts(user=admin, code=code_of(secret), address="127.0.0.1")
+
+
+def test_switching_it_off_takes_no_guessing_either(alice: User, secret: str, signed_in: SignedIn) -> None:
+    client = signed_in(alice)
+    for _ in range(lockout.FAILURES):
+        client.post(PAGE, {"code": "000000"})
+    assert "Too many failed sign-ins" in client.post(PAGE, {"code": code_of(secret)}).content.decode()
+    assert second_factor.is_on(alice)
 
 
 def test_the_code_must_come_soon_and_after_the_password(

@@ -103,6 +103,7 @@ class Command(OperatorCommand):
     def _unlock(self, options: dict[str, Any]) -> User:
         user = named(options)
         lockout.unlock(user.username)
+        second_factor.unlock(user)
         return user
 
 
