@@ -14,9 +14,9 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver
-from rest_framework.permissions import AllowAny
 
 from harborsite.errors import AppError
+from projects.api.base import ApiView
 from registry.v2.base import RegistryView
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -201,6 +201,7 @@ OPEN = {
     "harborsite.portal.account.sign_out": "ends the visitor's own session",
     "harborsite.portal.preferences.choose_language": "a visitor chooses a language before signing in",
     "harborsite.portal.preferences.choose_theme": "and light or dark",
+    "projects.api.system.UnknownView": "says to everybody that there is nothing",
     "registry.auth.views.TokenView": "decides itself what it grants; nobody gets what everybody may do",
 }
 # Wrappers that ask for a right, or hand the question to the view with an object in hand.
@@ -238,11 +239,9 @@ def has_access_rule(pattern: URLPattern) -> bool:
     drf = getattr(view, "cls", None) or getattr(view, "view_class", None)
     if drf is not None and f"{drf.__module__}.{drf.__qualname__}" in OPEN:
         return True
-    if drf is not None and issubclass(drf, RegistryView):  # admits or refuses before any method runs
-        return drf.initial is RegistryView.initial
-    if drf is not None:
-        rules = getattr(drf, "permission_classes", [])
-        return bool(rules) and AllowAny not in rules
+    for base in (RegistryView, ApiView):  # both admit or refuse before any method runs
+        if drf is not None and issubclass(drf, base):
+            return drf.initial is base.initial and (base is RegistryView or bool(drf.actions))
     return bool(names_of(view) & (GUARDS | OPEN.keys()))
 
 

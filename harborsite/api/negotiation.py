@@ -24,7 +24,7 @@ class JsonOrText(BaseContentNegotiation):
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        accepted = request.headers.get("Accept", "")
+        accepted = request.META.get("HTTP_ACCEPT", "")
         kinds = {kind.partition(";")[0].strip().lower() for kind in accepted.split(",")}
         if accepted and not kinds & _OURS:
             raise Unprocessable(

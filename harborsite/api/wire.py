@@ -14,13 +14,12 @@ def stamp(when: datetime | None) -> str:
     """`2024-01-02T03:04:05.678Z`; the zero time for None."""
     if when is None:
         return ZERO_TIME
-    utc = when.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return f"{when.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def stamp_seconds(when: datetime | None) -> str:
     """`2024-01-02T03:04:05Z`, as executions and tasks write it."""
-    return "0001-01-01T00:00:00Z" if when is None else f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return "0001-01-01T00:00:00Z" if when is None else f"{when.astimezone(UTC).isoformat(timespec='seconds')[:-6]}Z"
 
 
 S = TypeVar("S", bound=Mapping[str, Any])

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, cast
 from django.conf import settings
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -29,23 +28,22 @@ from projects.permissions import can, can_system
 ANYONE = "anyone"  # what is shown depends on who asks
 SIGNED_IN = "signed in"
 CSRF_HEADER = "X-Harbor-CSRF-Token"
+_CSRF_NAME = "HTTP_X_HARBOR_CSRF_TOKEN"  # the same in `META`
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def adopt_csrf_header(request: HttpRequest) -> None:
     """Let Harbor's header carry the token that Django looks for in its own."""
-    if token := request.headers.get(CSRF_HEADER):
+    if token := request.META.get(_CSRF_NAME):
         request.META[settings.CSRF_HEADER_NAME] = token
 
 
-class AsDeclared(BasePermission):
-    """What the view's `actions` say of this method."""
+def csrf_token(request: HttpRequest) -> str:
+    """What has to come back in the header: the cookie's value as it is, where the client has the cookie.
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        if not isinstance(view, ApiView):
-            return False
-        view.authorise(view.action)
-        return True
+    Django masks it anew for each form, because a page is compressed with what others may write; a header is not.
+    """
+    return request.META.get("CSRF_COOKIE") or get_token(request)
 
 
 class ApiView(APIView):
@@ -57,8 +55,8 @@ class ApiView(APIView):
     actions: ClassVar[Mapping[str, str]]
     works_read_only: ClassVar[frozenset[str]] = frozenset()
     authentication_classes = [BasicAuthentication, SessionAuthentication]
-    permission_classes = [AsDeclared]
     content_negotiation_class = JsonOrText
+    format_kwarg = None  # no address ends in the name of a format
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         adopt_csrf_header(request)
@@ -78,7 +76,9 @@ class ApiView(APIView):
                 self.kwargs[name] = parameters.integer(value, name, place="path")
         if request.method not in _SAFE | self.works_read_only and params.get(params.READ_ONLY):
             raise Denied("The system is in read only mode. Any modification is prohibited.")
-        super().initial(request, *args, **kwargs)
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+        self.perform_authentication(request)
+        self.authorise(self.action)
 
     @property
     def default_response_headers(self) -> dict[str, str]:
@@ -99,8 +99,8 @@ class ApiView(APIView):
             raise Forbidden(self.who.username)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        if "Authorization" not in request.headers:
-            response[CSRF_HEADER] = get_token(request._request)
+        if "HTTP_AUTHORIZATION" not in request.META:
+            response[CSRF_HEADER] = csrf_token(request._request)
             if response.status_code == Unprocessable.status:
                 response["WWW-Authenticate"] = 'Basic realm="API"'
         if request.method == "HEAD" and isinstance(response, Response):

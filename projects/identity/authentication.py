@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 
+from django.contrib.auth.middleware import get_user
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from harborsite.errors import Forbidden
@@ -36,10 +38,13 @@ class SessionAuthentication(BaseAuthentication):
     """Whoever signed in to the portal; changing anything takes the CSRF token as well."""
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
-        user = getattr(request._request, "user", None)
+        if not hasattr(request._request, "session"):
+            return None
+        user = get_user(request._request)  # the account itself; `request.user` stands for it and is slow
         if not isinstance(user, User) or not user.is_active:
             return None
-        enforce_csrf(request._request)
+        if request.method not in SAFE_METHODS:
+            enforce_csrf(request._request)
         return (user, None)
 
 

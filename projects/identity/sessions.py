@@ -10,20 +10,18 @@ from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from harborsite.db.prepared import columns, instance, prepared
+from harborsite.db.prepared import prepared
 
 
 @prepared
-def _living(key: str, now: datetime) -> QuerySet[Session, tuple[Any, ...]]:
-    return Session.objects.order_by().filter(session_key=key, expire_date__gt=now).values_list(*columns(Session))
+def _living(key: str, now: datetime) -> QuerySet[Session, tuple[str]]:
+    return Session.objects.order_by().filter(session_key=key, expire_date__gt=now).values_list("session_data")
 
 
 class SessionStore(DatabaseStore):
     """The engine of settings.SESSION_ENGINE."""
 
-    def _get_session_from_db(self) -> Session | None:
+    def load(self) -> dict[str, Any]:
         """Django's own way is taken where there is none: it starts a new one and logs what is suspicious."""
         rows = _living(self.session_key, timezone.now()) if self.session_key else ()
-        if rows:
-            return instance(Session, rows[0])
-        return super()._get_session_from_db()  # type: ignore[misc,no-any-return]
+        return self.decode(rows[0][0]) if rows else super().load()
