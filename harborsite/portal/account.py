@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -19,7 +20,14 @@ from django.views.decorators.http import require_POST
 
 from harborsite.errors import AppError
 from harborsite.portal import preferences
-from harborsite.portal.forms import OwnPasswordForm, ProfileForm, SignInForm, SignUpForm
+from harborsite.portal.forms import (
+    OwnPasswordForm,
+    ProfileForm,
+    SignInForm,
+    SignUpForm,
+    check_while_typing,
+    judgement,
+)
 from harborsite.portal.scope import posted, signed_in
 from harborsite.portal.second_factor import ask
 from projects import params
@@ -88,6 +96,9 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     if not accounts.sign_up_is_open():
         raise Http404
     form = SignUpForm(posted(request))
+    check_while_typing(form, username=accounts.check_new_username, email=accounts.check_email)
+    if answer := judgement(request, form):
+        return answer
     if form.is_valid():
         new = form.cleaned_data
         try:
@@ -152,8 +163,11 @@ def profile(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     initial = {"email": user.email or "", "realname": user.realname, "comment": user.comment}
     form = ProfileForm(posted(request), initial=initial)
+    check_while_typing(form, email=partial(accounts.check_email, user=user))
     for field in form.fields.values():
         field.disabled = user.is_of_directory
+    if answer := judgement(request, form):
+        return answer
     if request.method == "POST" and form.is_valid():
         try:
             accounts.update_profile(user=user, actor=user, **form.cleaned_data)

@@ -2,13 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from harborsite.errors import AppError
+
+
+def check_while_typing(form: forms.Form, **checks: Callable[[str], object]) -> None:
+    """Let a service judge fields by raising AppError: when they are sent, and as soon as somebody stops typing.
+
+    The page posts the one field to its own address, whose view answers with `judgement`.
+    """
+    for name, check in checks.items():
+        field = form.fields[name]
+        field.validators.append(_as_validator(check))
+        field.widget.attrs |= {
+            "hx-post": "",
+            "hx-trigger": "input changed delay:400ms",
+            "hx-params": f"{name},csrfmiddlewaretoken",
+            "hx-target": f"#{form[name].auto_id}_error",
+            "hx-sync": "this:replace",
+        }
+
+
+def _as_validator(check: Callable[[str], object]) -> Callable[[str], None]:
+    def validate(value: str) -> None:
+        try:
+            check(value)
+        except AppError as refusal:
+            raise forms.ValidationError(refusal.message) from None
+
+    return validate
+
+
+def judgement(request: HttpRequest, form: forms.Form) -> HttpResponse | None:
+    """What to say beside the field that is being typed; None where the request is about the whole form."""
+    name = request.headers.get("HX-Trigger-Name", "")
+    if request.method != "POST" or name not in form.fields or "hx-post" not in form.fields[name].widget.attrs:
+        return None
+    return render(request, "portal/field_errors.html", {"errors": form.errors.get(name, ())})
 
 
 def suggesting(address: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from django.utils.translation import gettext as _
 
 from harborsite.errors import AppError
 from harborsite.portal import navigation, scope
+from harborsite.portal.forms import judgement
 from projects import params
 
 if TYPE_CHECKING:
@@ -291,6 +292,8 @@ def form_page(
 
     What `save` returns is where to go instead of `next_url`, if it is an address.
     """
+    if answer := judgement(request, form):
+        return answer
     if request.method == "POST" and form.is_valid():
         try:
             made = save(form.cleaned_data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -14,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.portal import scope
+from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import PortalAdmin, administrators_only, form_page, in_project
 from harborsite.portal.templatetags.portal import label_chip, moment
 from projects.models import Label
@@ -113,11 +115,14 @@ class LabelAdmin(PortalAdmin[Label]):
             else:
                 labels.create_label(actor=user, project=here.project if here else None, **data)
 
+        check = partial(labels.check_name, project=here.project if here else None, label=label)
         initial = {"name": label.name, "description": label.description, "color": label.color} if label else None
+        form = LabelForm(scope.posted(request), initial=initial)
+        check_while_typing(form, name=check)
         return form_page(
             self.admin_site,
             request,
-            LabelForm(scope.posted(request), initial=initial),
+            form,
             save,
             title=_("Edit label") if label else _("New label"),
             success=_("The label has been saved."),

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from harborsite import config
 from harborsite.errors import Forbidden
 from harborsite.portal import scope
+from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import PortalAdmin, form_page, in_project, refuse_writes_when_read_only
 from harborsite.portal.templatetags.portal import moment
 from projects.admin import configuration, sizes
@@ -145,6 +146,7 @@ class ProjectAdmin(PortalAdmin[Project]):
         if not lifecycle.may_create_project(user):
             raise PermissionDenied(_("Only administrators may create projects."))
         form = ProjectForm(scope.posted(request), with_quota=user.is_superuser)
+        check_while_typing(form, name=lifecycle.check_new_name)
 
         def save(data: Mapping[str, Any]) -> str:
             limit = sizes.entered(data)

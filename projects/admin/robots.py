@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -18,6 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from harborsite.errors import AppError, BadRequest
 from harborsite.portal import scope
+from harborsite.portal.forms import check_while_typing, judgement
 from harborsite.portal.pages import PortalAdmin, administrators_only, in_project
 from harborsite.portal.templatetags.portal import moment
 from projects import params
@@ -220,6 +222,9 @@ class RobotAdmin(PortalAdmin[Robot]):
 
     def new_robot(self, request: HttpRequest) -> HttpResponse:
         here, user, form = scope.find(request), scope.signed_in(request), self._form(request)
+        check_while_typing(form, name=partial(robots.check_new_name, project=here.project if here else None))
+        if answer := judgement(request, form):
+            return answer
         if request.method == "POST" and form.is_valid():
             try:
                 made, secret = robots.create_robot(

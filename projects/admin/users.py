@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.portal import scope
-from harborsite.portal.forms import PasswordForm
+from harborsite.portal.forms import PasswordForm, check_while_typing
 from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
 from harborsite.portal.templatetags.portal import moment
 from projects.identity import second_factor
@@ -102,6 +102,8 @@ class UserAdmin(PortalAdmin[User]):
 
     def new_user(self, request: HttpRequest) -> HttpResponse:
         actor = scope.signed_in(request)
+        form = UserForm(scope.posted(request))
+        check_while_typing(form, username=accounts.check_new_username, email=accounts.check_email)
 
         def save(data: Mapping[str, Any]) -> None:
             accounts.create_user(
@@ -117,7 +119,7 @@ class UserAdmin(PortalAdmin[User]):
         return form_page(
             self.admin_site,
             request,
-            UserForm(scope.posted(request)),
+            form,
             save,
             title=_("New user"),
             submit_label=_("Create user"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -18,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from harborsite.jobs.kinds import SLACK, WEBHOOK
 from harborsite.jobs.models import Execution, Task, Trigger
 from harborsite.portal import runs, scope
+from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import ProjectPartAdmin, form_page
 from harborsite.portal.runs import RunList, RunPages, Runs, TaskList
 from harborsite.portal.templatetags.portal import moment
@@ -268,6 +270,7 @@ class WebhookPolicyAdmin(ProjectPartAdmin[WebhookPolicy]):
         here, user = scope.current(request), scope.signed_in(request)
         policy = get_object_or_404(self.get_queryset(request), pk=policy_id) if policy_id else None
         form = WebhookForm(scope.posted(request), policy=policy)
+        check_while_typing(form, name=partial(policies.check_name, project=here.project, policy=policy))
 
         def save(data: dict[str, Any]) -> str:
             same = {name: data[name] for name in ("name", "description", "enabled", "event_types")}

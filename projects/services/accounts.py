@@ -36,6 +36,20 @@ def check_username(username: str) -> None:
         raise BadRequest(_("username contains illegal characters"))
 
 
+def check_new_username(username: str) -> None:
+    """Raise unless an account could be made under this name."""
+    check_username(username)
+    if User.objects.filter(Q(username=username) | Q(email=username)).exists():
+        raise UserExists(_("The user name {name} is taken.").format(name=username))
+
+
+def check_email(email: str, user: User | None = None) -> None:
+    """Raise where somebody but `user` has this address, or has it as a name: both sign in."""
+    others = User.objects.exclude(pk=user.pk) if user else User.objects.all()
+    if others.filter(Q(username=email) | Q(email=email)).exists():
+        raise UserExists(_("The e-mail address {email} is taken.").format(email=email))
+
+
 def create_user(
     *,
     username: str,
@@ -73,6 +87,8 @@ def update_profile(*, user: User, email: str, realname: str, comment: str, actor
     """Change what an account says about its person."""
     _check_ours(user)
     _check_profile(email=email, realname=realname, comment=comment)
+    if email:
+        check_email(email, user)
     user.email, user.realname, user.comment = email or None, realname, comment
     with transaction.atomic():
         try:

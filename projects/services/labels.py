@@ -14,6 +14,13 @@ from projects.models import Label, Project
 MAX_NAME, MAX_COLOR, MAX_DESCRIPTION = 128, 16, 1024
 
 
+def check_name(name: str, project: Project | None, label: Label | None = None) -> None:
+    """Raise where another label of this project, or of the system, has this name."""
+    found = Label.objects.filter(space=project.pk if project else 0, name=name).first()
+    if found and found != label:
+        raise _exists(name)
+
+
 def create_label(*, name: str, description: str, color: str, actor: Principal, project: Project | None = None) -> Label:
     """A label of `project`, or of the whole system."""
     _check(name, description, color)
@@ -59,7 +66,11 @@ def _save(label: Label) -> None:
         with transaction.atomic():
             label.save()
     except IntegrityError:
-        raise Conflict(_("label {name} already exists").format(name=label.name)) from None
+        raise _exists(label.name) from None
+
+
+def _exists(name: str) -> Conflict:
+    return Conflict(_("label {name} already exists").format(name=name))
 
 
 def _record(actor: Principal, operation: Operation, label: Label) -> None:

@@ -28,6 +28,14 @@ def may_create_project(actor: Principal) -> bool:
     return can_system(actor, "project:create")
 
 
+def check_new_name(name: str) -> None:
+    """Raise unless a project could be made under this name."""
+    if not names.is_project_name(name):
+        raise BadProjectName
+    if Project.objects.filter(name=name).exists():
+        raise _exists(name)
+
+
 def create_project(
     *,
     name: str,
@@ -50,7 +58,7 @@ def create_project(
             with transaction.atomic():
                 project.save(force_insert=True)
         except IntegrityError:
-            raise ProjectExists(_("The project named {name} already exists").format(name=name)) from None
+            raise _exists(name) from None
         Quota.objects.create(project=project, hard=hard)
         _write_metadata(project, metadata or {})
         if isinstance(actor, User):
@@ -120,6 +128,10 @@ def _write_metadata(project: Project, metadata: Mapping[str, str]) -> None:
         if len(value) > MAX_VALUE:
             raise BadRequest(_("invalid value: {value}").format(value=value[:40]))
         ProjectMetadata.objects.update_or_create(project=project, name=name, defaults={"value": value})
+
+
+def _exists(name: str) -> ProjectExists:
+    return ProjectExists(_("The project named {name} already exists").format(name=name))
 
 
 def _record(actor: Principal | str, operation: Operation, project: Project) -> None:

@@ -40,12 +40,24 @@ class Grant(TypedDict):
 
 def check(*, name: str, level: str, duration: int, permissions: Sequence[Grant]) -> None:
     """Raise BadRequest where an account like this can not be, whoever asks for it."""
-    if not names.is_robot_name(name):
-        raise BadRequest(_("robot name is not in lower case or contains illegal characters"))
+    _check_name(name)
     if level not in Robot.Level.values:
         raise BadRequest(_("bad request error level input: {level}").format(level=level))
     check_duration(duration)
     check_permissions(level, permissions)
+
+
+def check_new_name(name: str, project: Project | None) -> None:
+    """Raise unless an account of this project, or of the system, could be made under this name."""
+    _check_name(name)
+    robot = Robot(name=_stored_name(name, project))
+    if Robot.objects.filter(name=robot.name).exists():
+        raise _exists(robot)
+
+
+def _check_name(name: str) -> None:
+    if not names.is_robot_name(name):
+        raise BadRequest(_("robot name is not in lower case or contains illegal characters"))
 
 
 def check_duration(duration: int) -> None:
@@ -96,7 +108,7 @@ def create_robot(
     project = owners[permissions[0]["namespace"]] if level == Robot.Level.PROJECT else None
     secret = new_secret()
     robot = Robot(
-        name=f"{project.name}+{name}" if project else name,
+        name=_stored_name(name, project),
         level=level,
         project=project,
         description=description,
@@ -112,7 +124,7 @@ def create_robot(
             with transaction.atomic():
                 robot.save(force_insert=True)
         except IntegrityError:
-            raise RobotExists(_("robot account {name} already exists").format(name=robot.username)) from None
+            raise _exists(robot) from None
         robot.expires_at = _expiry(robot)
         robot.save(update_fields=["expires_at"])
         _record(actor, Operation.CREATE, robot)
@@ -193,6 +205,14 @@ def _projects_of(permissions: Sequence[Grant]) -> Mapping[str, Project]:
     for missing in wanted - found.keys():
         raise ProjectNotFound(_("project {name} not found").format(name=missing))
     return found
+
+
+def _stored_name(name: str, project: Project | None) -> str:
+    return f"{project.name}+{name}" if project else name
+
+
+def _exists(robot: Robot) -> RobotExists:
+    return RobotExists(_("robot account {name} already exists").format(name=robot.username))
 
 
 def _check_within(actor: Principal, permissions: Sequence[Grant], projects: Mapping[str, Project]) -> None:

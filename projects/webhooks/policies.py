@@ -26,6 +26,13 @@ MAX_TARGETS = 10
 _MAX_ADDRESS, _MAX_HEADER, _MAX_NAME, _MAX_TEXT = 2048, 4096, 128, 1024
 
 
+def check_name(name: str, project: Project, policy: WebhookPolicy | None = None) -> None:
+    """Raise where another policy of the project has this name."""
+    found = WebhookPolicy.objects.filter(project=project, name=name).first()
+    if found and found != policy:
+        raise _exists(name)
+
+
 def create_policy(
     *,
     project: Project,
@@ -174,7 +181,11 @@ def _save(policy: WebhookPolicy) -> None:
         with transaction.atomic():
             policy.save()
     except IntegrityError:
-        raise Conflict(_("notification policy named {name} already exists").format(name=policy.name)) from None
+        raise _exists(policy.name) from None
+
+
+def _exists(name: str) -> Conflict:
+    return Conflict(_("notification policy named {name} already exists").format(name=name))
 
 
 def _record(actor: Principal, operation: Operation, policy: WebhookPolicy) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -19,6 +20,7 @@ from harborsite.errors import AppError
 from harborsite.jobs import dashboard
 from harborsite.jobs.models import Execution, Schedule, Task
 from harborsite.portal import runs, scope
+from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
 from harborsite.portal.runs import RunList, RunPages, Runs, TaskList, TaskStatusFilter
 from harborsite.portal.templatetags.portal import moment
@@ -214,6 +216,7 @@ class ReplicationPolicyAdmin(PortalAdmin[ReplicationPolicy]):
         rows = ReplicationPolicy.objects.select_related("src_registry", "dest_registry")
         policy = get_object_or_404(rows, pk=policy_id) if policy_id else None
         form, user = RuleForm(scope.posted(request), policy=policy), scope.signed_in(request)
+        check_while_typing(form, name=partial(policies.check_name, policy=policy))
         title = _("Edit replication rule") if policy else _("New replication rule")
         crumbs = self._crumbs(policy, title)
 

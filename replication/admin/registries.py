@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -17,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from harborsite.errors import AppError
 from harborsite.portal import scope
+from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
 from harborsite.portal.templatetags.portal import moment
 from replication.adapters.base import KINDS
@@ -221,6 +223,7 @@ class RegistryAdmin(PortalAdmin[Registry]):
         """Make one, change one, or only ask whether it would answer."""
         registry = get_object_or_404(Registry, pk=registry_id) if registry_id else None
         form, tests = self._form(request, registry), "test" in request.POST
+        check_while_typing(form, name=partial(registries.check_name, registry=registry))
         context: dict[str, Any] = {
             "title": registry.name if registry else _("New registry"),
             "crumbs": [(_("Registries"), reverse("admin:registries")), (registry or _("New registry"), "")],

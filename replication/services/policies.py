@@ -45,6 +45,13 @@ class Description:
     single_active_replication: bool = False
 
 
+def check_name(name: str, policy: ReplicationPolicy | None = None) -> None:
+    """Raise where another policy has this name."""
+    found = ReplicationPolicy.objects.filter(name=name).first()
+    if found and found != policy:
+        raise PolicyExists(_("replication policy {name} already exists").format(name=name))
+
+
 def create_policy(*, description: Description, actor: Principal) -> ReplicationPolicy:
     policy = ReplicationPolicy(creator=actor.username)
     _fill(policy, description)
@@ -138,9 +145,7 @@ def _save(policy: ReplicationPolicy, operation: Operation, actor: Principal) -> 
             with transaction.atomic():
                 policy.save()
         except IntegrityError:
-            if ReplicationPolicy.objects.filter(name=policy.name).exclude(pk=policy.pk).exists():
-                message = _("replication policy {name} already exists")
-                raise PolicyExists(message.format(name=policy.name)) from None
+            check_name(policy.name, policy)
             raise PreconditionFailed(_("the registry has just been deleted")) from None
         if policy.enabled and policy.trigger == ReplicationPolicy.Trigger.SCHEDULED:
             schedules.put(vendor_type=VENDOR_TYPE, vendor_id=policy.pk, expression=policy.cron)

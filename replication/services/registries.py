@@ -42,11 +42,18 @@ class Description:
     ca_certificate: str = ""
 
 
+def check_name(name: str, registry: Registry | None = None) -> None:
+    """Raise where another registry has this name."""
+    found = Registry.objects.filter(name=name).first()
+    if found and found != registry:
+        raise _exists(name)
+
+
 def create_registry(*, description: Description, actor: Principal) -> Registry:
     """Add a registry that answers and takes the credentials."""
     registry = Registry()
     _fill(registry, _checked(description))
-    _require_free_name(registry)
+    check_name(registry.name, registry)
     _require_healthy(registry)
     _save(registry, Operation.CREATE, actor)
     return registry
@@ -55,7 +62,7 @@ def create_registry(*, description: Description, actor: Principal) -> Registry:
 def update_registry(*, registry: Registry, changes: Mapping[str, str | bool], actor: Principal) -> Registry:
     """Change what `changes` names, if the registry answers then."""
     _fill(registry, _changed(registry, changes))
-    _require_free_name(registry)
+    check_name(registry.name, registry)
     _require_healthy(registry)
     _save(registry, Operation.UPDATE, actor)
     return registry
@@ -155,13 +162,8 @@ def _fill(registry: Registry, given: Description) -> None:
         registry.access_secret = seal(given.access_secret)
 
 
-def _require_free_name(registry: Registry) -> None:
-    if Registry.objects.filter(name=registry.name).exclude(pk=registry.pk).exists():
-        raise _exists(registry)
-
-
-def _exists(registry: Registry) -> RegistryExists:
-    return RegistryExists(_("registry {name} already exists").format(name=registry.name))
+def _exists(name: str) -> RegistryExists:
+    return RegistryExists(_("registry {name} already exists").format(name=name))
 
 
 def _require_healthy(registry: Registry) -> None:
@@ -179,7 +181,7 @@ def _save(registry: Registry, operation: Operation, actor: Principal) -> None:
             with transaction.atomic():
                 registry.save()
         except IntegrityError:
-            raise _exists(registry) from None
+            raise _exists(registry.name) from None
         _record(registry, operation, actor)
 
 
