@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
@@ -36,6 +37,41 @@ class Pool:
     start_time: datetime
     heartbeat: datetime
     workers: Sequence[Worker]
+
+
+class Progress(TypedDict):
+    """A job and how far it is, but for its times: each reader has its own way to write them.
+
+    `done` of `total` in `unit`; both are 0 where nothing is known. `remaining_seconds` is a guess, or null.
+    """
+
+    job_id: str
+    job_name: str
+    execution_id: int
+    status: str
+    status_message: str
+    stop_requested: bool
+    run_count: int
+    done: int
+    total: int
+    unit: str
+    remaining_seconds: int | None
+
+
+def progress(task: Task) -> Progress:
+    return {
+        "job_id": str(task.pk),
+        "job_name": task.vendor_type,
+        "execution_id": task.execution_id,
+        "status": task.status,
+        "status_message": task.status_message,
+        "stop_requested": task.stop_requested,
+        "run_count": task.run_count,
+        "done": task.done,
+        "total": task.total,
+        "unit": task.unit,
+        "remaining_seconds": task.remaining_seconds,
+    }
 
 
 def queues() -> list[Queue]:

@@ -7,10 +7,10 @@ tab does, to everyone who may see the list. Each class mounts its pages itself i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
@@ -23,11 +23,13 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from harborsite.errors import AppError
 from harborsite.portal import navigation, scope
 from harborsite.portal.forms import judgement
 from projects import params
+from projects.models import User
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin as _ModelAdmin
@@ -221,6 +223,30 @@ class PortalAdmin(_ModelAdmin[M]):
             return self.confirmation(request, action, rows, **texts)
         self.each(request, rows, write, done, explain)
         return None
+
+
+class SwitchedAdmin(PortalAdmin[M]):
+    """Rows that are on or off: the actions `enable` and `disable`."""
+
+    def switch(self, row: M, *, on: bool, actor: User) -> object:
+        raise NotImplementedError
+
+    def switchable(self, request: HttpRequest, rows: QuerySet[M]) -> QuerySet[M]:
+        """Those of the chosen rows that this person may switch."""
+        return rows
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Enable"))
+    def enable(self, request: HttpRequest, rows: QuerySet[M]) -> None:
+        self._switch(request, rows, on=True)
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Disable"))
+    def disable(self, request: HttpRequest, rows: QuerySet[M]) -> None:
+        self._switch(request, rows, on=False)
+
+    def _switch(self, request: HttpRequest, rows: QuerySet[M], *, on: bool) -> None:
+        actor = scope.signed_in(request)
+        write = partial(self.switch, on=on, actor=actor)
+        self.each(request, self.switchable(request, rows), write, _("{count} changed."))
 
 
 class ProjectPartAdmin(PortalAdmin[M]):

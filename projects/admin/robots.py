@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -20,11 +19,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from harborsite.errors import AppError, BadRequest
 from harborsite.portal import scope
 from harborsite.portal.forms import check_while_typing, judgement
-from harborsite.portal.pages import PortalAdmin, administrators_only, in_project
+from harborsite.portal.pages import SwitchedAdmin, administrators_only, in_project
 from harborsite.portal.templatetags.portal import moment
 from projects import params
 from projects.admin import rights
-from projects.models import Robot
+from projects.models import Robot, User
 from projects.models.robot import NEVER
 from projects.services import robots
 from projects.services.robots import Grant
@@ -104,7 +103,7 @@ class SystemRobotForm(RobotForm):
 
 
 @admin.register(Robot)
-class RobotAdmin(PortalAdmin[Robot]):
+class RobotAdmin(SwitchedAdmin[Robot]):
     """The Robot Accounts tab, and Administration › Robot Accounts."""
 
     list_display = ("full_name", "state", "rights_count", "expires", "created", "description")
@@ -296,22 +295,8 @@ class RobotAdmin(PortalAdmin[Robot]):
             next_url=self._url("robots", request),
         )
 
-    @admin.action(permissions=["change"], description=gettext_lazy("Enable"))
-    def enable(self, request: HttpRequest, rows: QuerySet[Robot]) -> None:
-        self._set_disabled(request, rows, False)
-
-    @admin.action(permissions=["change"], description=gettext_lazy("Disable"))
-    def disable(self, request: HttpRequest, rows: QuerySet[Robot]) -> None:
-        self._set_disabled(request, rows, True)
-
-    def _set_disabled(self, request: HttpRequest, rows: Sequence[Robot] | QuerySet[Robot], disable: bool) -> None:
-        user = scope.signed_in(request)
-        self.each(
-            request,
-            rows,
-            lambda robot: robots.set_disabled(robot=robot, disable=disable, actor=user),
-            _("{count} changed."),
-        )
+    def switch(self, row: Robot, *, on: bool, actor: User) -> object:
+        return robots.set_disabled(robot=row, disable=not on, actor=actor)
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Robot]) -> HttpResponse | None:

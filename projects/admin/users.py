@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from harborsite.portal import scope
 from harborsite.portal.forms import PasswordForm, check_while_typing
-from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
+from harborsite.portal.pages import SwitchedAdmin, administrators_only, form_page
 from harborsite.portal.templatetags.portal import moment
 from projects.identity import second_factor
 from projects.models import User
@@ -41,7 +41,7 @@ class UserForm(PasswordForm):
 
 
 @admin.register(User)
-class UserAdmin(PortalAdmin[User]):
+class UserAdmin(SwitchedAdmin[User]):
     """Administration: people's accounts."""
 
     list_display = ("username", "administrator", "source", "state", "email", "realname", "registered")
@@ -167,13 +167,11 @@ class UserAdmin(PortalAdmin[User]):
             _("{count} changed."),
         )
 
-    @admin.action(permissions=["change"], description=gettext_lazy("Enable"))
-    def enable(self, request: HttpRequest, rows: QuerySet[User]) -> None:
-        self._set_active(request, rows, True)
+    def switchable(self, request: HttpRequest, rows: QuerySet[User]) -> QuerySet[User]:
+        return self._others(request, rows)
 
-    @admin.action(permissions=["change"], description=gettext_lazy("Disable"))
-    def disable(self, request: HttpRequest, rows: QuerySet[User]) -> None:
-        self._set_active(request, rows, False)
+    def switch(self, row: User, *, on: bool, actor: User) -> object:
+        return accounts.set_active(user=row, active=on, actor=actor)
 
     @admin.action(permissions=["change"], description=gettext_lazy("Switch second factor off"))
     def drop_second_factor(self, request: HttpRequest, rows: QuerySet[User]) -> None:
@@ -183,15 +181,6 @@ class UserAdmin(PortalAdmin[User]):
             request,
             self._others(request, rows).filter(second_factor__isnull=False),
             lambda user: second_factor.switch_off(user=user, actor=actor),
-            _("{count} changed."),
-        )
-
-    def _set_active(self, request: HttpRequest, rows: QuerySet[User], active: bool) -> None:
-        actor = scope.signed_in(request)
-        self.each(
-            request,
-            self._others(request, rows),
-            lambda user: accounts.set_active(user=user, active=active, actor=actor),
             _("{count} changed."),
         )
 

@@ -20,10 +20,10 @@ from harborsite.jobs.kinds import SLACK, WEBHOOK
 from harborsite.jobs.models import Execution, Task, Trigger
 from harborsite.portal import runs, scope
 from harborsite.portal.forms import check_while_typing
-from harborsite.portal.pages import ProjectPartAdmin, form_page
+from harborsite.portal.pages import ProjectPartAdmin, SwitchedAdmin, form_page
 from harborsite.portal.runs import RunList, RunPages, Runs, TaskList
 from harborsite.portal.templatetags.portal import moment
-from projects.models import WebhookPolicy
+from projects.models import User, WebhookPolicy
 from projects.webhooks import Event, policies
 
 EVENTS = {
@@ -167,7 +167,7 @@ class DeliveryTasks(TaskList):
 
 
 @admin.register(WebhookPolicy)
-class WebhookPolicyAdmin(ProjectPartAdmin[WebhookPolicy]):
+class WebhookPolicyAdmin(SwitchedAdmin[WebhookPolicy], ProjectPartAdmin[WebhookPolicy]):
     """The list of webhooks, the form of one, and one with its deliveries."""
 
     view_action = "notification-policy:list"
@@ -350,22 +350,8 @@ class WebhookPolicyAdmin(ProjectPartAdmin[WebhookPolicy]):
         ]
         return [(name, value) for name, value in found if value]
 
-    @admin.action(permissions=["change"], description=gettext_lazy("Enable"))
-    def enable(self, request: HttpRequest, rows: QuerySet[WebhookPolicy]) -> None:
-        self._set_enabled(request, rows, True)
-
-    @admin.action(permissions=["change"], description=gettext_lazy("Disable"))
-    def disable(self, request: HttpRequest, rows: QuerySet[WebhookPolicy]) -> None:
-        self._set_enabled(request, rows, False)
-
-    def _set_enabled(self, request: HttpRequest, rows: QuerySet[WebhookPolicy], enabled: bool) -> None:
-        user = scope.signed_in(request)
-        self.each(
-            request,
-            rows,
-            lambda policy: policies.set_enabled(policy=policy, enabled=enabled, actor=user),
-            _("{count} changed."),
-        )
+    def switch(self, row: WebhookPolicy, *, on: bool, actor: User) -> None:
+        policies.set_enabled(policy=row, enabled=on, actor=actor)
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[WebhookPolicy]) -> HttpResponse | None:

@@ -95,20 +95,9 @@ class ShownWorker(TypedDict):
     checkin_at: NotRequired[Time]
 
 
-class ShownJob(TypedDict):
-    """`done` of `total` in `unit`; both are 0 where nothing is known. `remaining_seconds` is a guess, or null."""
+class ShownJob(dashboard.Progress):
+    """A job and how far it is."""
 
-    job_id: str
-    job_name: str
-    execution_id: int
-    status: str
-    status_message: str
-    stop_requested: bool
-    run_count: int
-    done: int
-    total: int
-    unit: str
-    remaining_seconds: int | None
     start_time: Time
     end_time: Time
 
@@ -335,17 +324,7 @@ class JobView(ApiView):
         task = _job(job_id)
         return Answer(
             {
-                "job_id": str(task.pk),
-                "job_name": task.vendor_type,
-                "execution_id": task.execution_id,
-                "status": task.status,
-                "status_message": task.status_message,
-                "stop_requested": task.stop_requested,
-                "run_count": task.run_count,
-                "done": task.done,
-                "total": task.total,
-                "unit": task.unit,
-                "remaining_seconds": task.remaining_seconds,
+                **dashboard.progress(task),
                 "start_time": stamp(task.start_time),
                 "end_time": stamp(task.end_time),
             }

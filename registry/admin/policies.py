@@ -22,10 +22,10 @@ from harborsite.jobs.kinds import RETENTION
 from harborsite.jobs.models import Execution, Task
 from harborsite.portal import crons, scope
 from harborsite.portal.navigation import Link
-from harborsite.portal.pages import ProjectPartAdmin, form_page
+from harborsite.portal.pages import ProjectPartAdmin, SwitchedAdmin, form_page
 from harborsite.portal.runs import RunList, RunPages, Runs, TaskList, state_badge
 from harborsite.portal.templatetags.portal import moment
-from projects.models import Project
+from projects.models import Project, User
 from registry.admin import rules
 from registry.admin.policyforms import RunForm, ScheduleForm
 from registry.models import ImmutableRule, RetentionPolicy
@@ -331,7 +331,7 @@ def _shown(judged: Judgement) -> dict[str, Any]:
 
 
 @admin.register(ImmutableRule)
-class ImmutableRuleAdmin(ProjectPartAdmin[ImmutableRule]):
+class ImmutableRuleAdmin(SwitchedAdmin[ImmutableRule], ProjectPartAdmin[ImmutableRule]):
     """The list of rules and the form of one."""
 
     view_action = "immutable-tag:list"
@@ -425,22 +425,8 @@ class ImmutableRuleAdmin(ProjectPartAdmin[ImmutableRule]):
             next_url=reverse("admin:immutable_rules", args=[project.name]),
         )
 
-    @admin.action(permissions=["change"], description=gettext_lazy("Enable"))
-    def enable(self, request: HttpRequest, rows: QuerySet[ImmutableRule]) -> None:
-        self._switch(request, rows, disabled=False)
-
-    @admin.action(permissions=["change"], description=gettext_lazy("Disable"))
-    def disable(self, request: HttpRequest, rows: QuerySet[ImmutableRule]) -> None:
-        self._switch(request, rows, disabled=True)
-
-    def _switch(self, request: HttpRequest, rows: QuerySet[ImmutableRule], *, disabled: bool) -> None:
-        user = scope.signed_in(request)
-        self.each(
-            request,
-            rows,
-            lambda rule: immutability.set_disabled(rule=rule, disabled=disabled, actor=user),
-            _("{count} changed."),
-        )
+    def switch(self, row: ImmutableRule, *, on: bool, actor: User) -> None:
+        immutability.set_disabled(rule=row, disabled=not on, actor=actor)
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[ImmutableRule]) -> HttpResponse | None:

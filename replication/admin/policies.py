@@ -21,9 +21,10 @@ from harborsite.jobs import dashboard
 from harborsite.jobs.models import Execution, Schedule, Task
 from harborsite.portal import runs, scope
 from harborsite.portal.forms import check_while_typing
-from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
+from harborsite.portal.pages import SwitchedAdmin, administrators_only, form_page
 from harborsite.portal.runs import RunList, RunPages, Runs, TaskList, TaskStatusFilter
 from harborsite.portal.templatetags.portal import moment
+from projects.models import User
 from replication.admin.forms import LEVELS, RESOURCES, RuleForm, filter_texts
 from replication.models import VENDOR_TYPE, Registry, ReplicationPolicy
 from replication.services import executions, policies
@@ -115,7 +116,7 @@ class ReplicationTasks(TaskList):
 
 
 @admin.register(ReplicationPolicy)
-class ReplicationPolicyAdmin(PortalAdmin[ReplicationPolicy]):
+class ReplicationPolicyAdmin(SwitchedAdmin[ReplicationPolicy]):
     """The list of rules, the form of one, and a rule with its executions."""
 
     list_display = (
@@ -314,22 +315,8 @@ class ReplicationPolicyAdmin(PortalAdmin[ReplicationPolicy]):
             harmless=True,
         )
 
-    @admin.action(permissions=["change"], description=gettext_lazy("Enable"))
-    def enable(self, request: HttpRequest, rows: QuerySet[ReplicationPolicy]) -> None:
-        self._set_enabled(request, rows, True)
-
-    @admin.action(permissions=["change"], description=gettext_lazy("Disable"))
-    def disable(self, request: HttpRequest, rows: QuerySet[ReplicationPolicy]) -> None:
-        self._set_enabled(request, rows, False)
-
-    def _set_enabled(self, request: HttpRequest, rows: QuerySet[ReplicationPolicy], enabled: bool) -> None:
-        user = scope.signed_in(request)
-        self.each(
-            request,
-            rows,
-            lambda policy: policies.set_enabled(policy=policy, enabled=enabled, actor=user),
-            _("{count} changed."),
-        )
+    def switch(self, row: ReplicationPolicy, *, on: bool, actor: User) -> None:
+        policies.set_enabled(policy=row, enabled=on, actor=actor)
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[ReplicationPolicy]) -> HttpResponse | None:

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from django.db.models import QuerySet
 
 from harborsite.config import current
-from harborsite.jobs import engine
+from harborsite.jobs import dashboard, engine
 from harborsite.jobs.kinds import KINDS
 from harborsite.jobs.models import FINAL, Status, Task
 from harborsite.setup import SetupError
@@ -94,19 +94,6 @@ def progress(task: Task) -> str:
 
 
 def shown(task: Task) -> dict[str, Any]:
-    """A job, by the names of the REST API."""
-    return {
-        "job_id": str(task.pk),
-        "job_name": task.vendor_type,
-        "execution_id": task.execution_id,
-        "status": task.status,
-        "status_message": task.status_message,
-        "stop_requested": task.stop_requested,
-        "run_count": task.run_count,
-        "done": task.done,
-        "total": task.total,
-        "unit": task.unit,
-        "remaining_seconds": task.remaining_seconds,
-        "start_time": task.start_time.isoformat() if task.start_time else None,
-        "end_time": task.end_time.isoformat() if task.end_time else None,
-    }
+    """A job, by the names of the REST API; a time that is none is null."""
+    times = {"start_time": task.start_time, "end_time": task.end_time}
+    return {**dashboard.progress(task), **{name: at.isoformat() if at else None for name, at in times.items()}}
