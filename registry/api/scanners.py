@@ -216,7 +216,7 @@ class ProjectScannerView(ProjectView):
         uuid = body.read(request, ScannerChoice).uuid
         if len(uuid) > 36:
             raise BadRequest("uuid is too long")
-        lifecycle.update_project(project=self.project, actor=self.who, metadata={"projectScanner": uuid})
+        lifecycle.update_project(project=self.project, actor=self.who, metadata={scanners.CHOICE: uuid})
         return Done()
 
 

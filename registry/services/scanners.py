@@ -16,6 +16,7 @@ from harborsite.outbound import Client, Origin, OutboundError
 from harborsite.principal import Principal
 from harborsite.sealing import seal, unseal
 from projects.models import Project
+from projects.services import lifecycle
 from registry.errors import ScannerExists
 from registry.models import Scanner
 
@@ -23,6 +24,7 @@ RESERVED = "Trivy"  # the name of the scanner that comes with a Harbor
 TIMEOUT_SECONDS = 5.0
 METADATA_TYPE = "application/vnd.scanner.adapter.metadata+json; version=1.0"
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+CHOICE = "projectScanner"  # the setting of a project that names a scanner
 VULNERABILITY, SBOM = "vulnerability", "sbom"
 
 
@@ -92,24 +94,48 @@ def make_default(*, scanner: Scanner, actor: Principal) -> None:
         _save(scanner, Operation.UPDATE, actor)
 
 
+def set_enabled(*, scanner: Scanner, enabled: bool, actor: Principal) -> None:
+    """Its adapter is not asked."""
+    if not enabled and scanner.is_default:
+        raise PreconditionFailed(_("the default scanner cannot be disabled"))
+    scanner.disabled = not enabled
+    with transaction.atomic():
+        _save(scanner, Operation.UPDATE, actor)
+
+
 def delete(*, scanner: Scanner, actor: Principal) -> None:
     with transaction.atomic():
         _record(scanner, Operation.DELETE, actor)
         Scanner.objects.filter(pk=scanner.pk).delete()
 
 
-def ping(*, description: Description) -> None:
-    """Raise OutboundError unless an adapter so described answers; nothing is stored."""
-    scanner = Scanner()
-    _fill(scanner, description)
-    metadata(scanner)
+def ping(*, description: Description, scanner: Scanner | None = None) -> Metadata:
+    """What an adapter so described says of itself; raises OutboundError where it does not. Nothing is stored.
+
+    With a `scanner` it is asked as `update` would.
+    """
+    asked = scanner or Scanner()
+    _fill(asked, description)
+    return metadata(asked)
+
+
+def choose(*, project: Project, scanner: Scanner | None, actor: Principal) -> None:
+    """Let the project use this one, or whichever is the default for None."""
+    if scanner is None:
+        lifecycle.remove_metadata(project=project, name=CHOICE, actor=actor)
+    else:
+        lifecycle.update_project(project=project, actor=actor, metadata={CHOICE: scanner.uuid})
+
+
+def chosen_by(project: Project) -> Scanner | None:
+    """The one that the project chose; None where it takes the default one."""
+    uuid = project.metadata.filter(name=CHOICE).values_list("value", flat=True).first()
+    return Scanner.objects.filter(uuid=uuid).first() if uuid else None
 
 
 def of_project(project: Project) -> Scanner | None:
     """The one that the project chose, or the default one."""
-    chosen = project.metadata.filter(name="projectScanner").values_list("value", flat=True).first()
-    found = Scanner.objects.filter(uuid=chosen).first() if chosen else None
-    return found or Scanner.objects.filter(is_default=True).first()
+    return chosen_by(project) or Scanner.objects.filter(is_default=True).first()
 
 
 def metadata(scanner: Scanner) -> Metadata:

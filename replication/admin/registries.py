@@ -16,11 +16,11 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from harborsite.errors import AppError
 from harborsite.portal import scope
 from harborsite.portal.forms import check_while_typing
-from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
+from harborsite.portal.pages import PortalAdmin, administrators_only
 from harborsite.portal.templatetags.portal import moment
+from harborsite.portal.trials import tried_form_page
 from replication.adapters.base import KINDS
 from replication.models import Registry
 from replication.services import registries
@@ -222,27 +222,21 @@ class RegistryAdmin(PortalAdmin[Registry]):
     def registry_form(self, request: HttpRequest, registry_id: int | None = None) -> HttpResponse:
         """Make one, change one, or only ask whether it would answer."""
         registry = get_object_or_404(Registry, pk=registry_id) if registry_id else None
-        form, tests = self._form(request, registry), "test" in request.POST
+        form = self._form(request, registry)
         check_while_typing(form, name=partial(registries.check_name, registry=registry))
-        context: dict[str, Any] = {
-            "title": registry.name if registry else _("New registry"),
-            "crumbs": [(_("Registries"), reverse("admin:registries")), (registry or _("New registry"), "")],
-            "used_by": self._used_by(registry) if registry else "",
-        }
-        if tests:
-            form.fields["name"].required = False
-            context["answer"] = self._answer(form)
-            context |= {"form": form, "cancel_url": reverse("admin:registries"), "submit_label": _("Save")}
-            return self.page(request, "replication/registry_form.html", **context)
-        return form_page(
+        return tried_form_page(
             self.admin_site,
             request,
             form,
             lambda data: self._save(request, form),
+            lambda: self._ask(form),
+            may_lack="name",
+            title=registry.name if registry else _("New registry"),
+            crumbs=[(_("Registries"), reverse("admin:registries")), (registry or _("New registry"), "")],
+            intro=self._used_by(registry) if registry else "",
             success=_("The registry has been saved."),
             next_url=reverse("admin:registries"),
             template="replication/registry_form.html",
-            **context,
         )
 
     def _form(self, request: HttpRequest, registry: Registry | None) -> RegistryForm:
@@ -270,20 +264,12 @@ class RegistryAdmin(PortalAdmin[Registry]):
     def _description(self, form: RegistryForm) -> registries.Description:
         return registries.Description(type=form.cleaned_data["type"], **form.entered())
 
-    def _answer(self, form: RegistryForm) -> tuple[str, str]:
-        """How the test went: a level and what to say."""
-        if not form.is_valid():
-            return "error", " ".join(
-                f"{form[name].label}: {' '.join(map(str, texts))}" for name, texts in form.errors.items()
-            )
-        try:
-            if form.registry is None:
-                registries.ping(description=self._description(form))
-            else:
-                registries.ping_changed(registry=form.registry, changes=form.entered())
-        except AppError as error:
-            return "error", error.message
-        return "success", _("The registry answers.")
+    def _ask(self, form: RegistryForm) -> str:
+        if form.registry is None:
+            registries.ping(description=self._description(form))
+        else:
+            registries.ping_changed(registry=form.registry, changes=form.entered())
+        return _("The registry answers.")
 
     def _used_by(self, registry: Registry) -> str:
         count = registry.policies_from.count() + registry.policies_to.count()

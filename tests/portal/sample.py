@@ -20,7 +20,7 @@ from projects.models.user import ADMIN_ID
 from projects.permissions import Role
 from projects.services import allowlists, metadata
 from projects.services.labels import create_label
-from registry.models import Artifact, ArtifactChild, ArtifactReference, Blob, BlobLink, Repository, Tag
+from registry.models import Artifact, ArtifactChild, ArtifactReference, Blob, BlobLink, Repository, Scanner, Tag
 from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.policies import immutability, retention
@@ -270,6 +270,18 @@ def make_allowlists(shop: Project) -> None:
     metadata.change_all(project=shop, values=settings, actor=mei)
 
 
+def make_scanners() -> None:
+    """Two scanners, the second one switched off."""
+    finds = {"support_vulnerability": True, "support_sbom": True}
+    Scanner.objects.create(
+        name="trivy-main", url="https://trivy.example.com", auth="Bearer", credential="sealed", capabilities=finds,
+        is_default=True, description="Runs beside the registry",
+    )  # fmt: skip
+    Scanner.objects.create(
+        name="clair", url="http://clair-adapter.example.com:8080", disabled=True, capabilities={"support_sbom": False}
+    )
+
+
 def make_registry() -> User:
     """Everything; returns the administrator."""
     admin = make_user("admin", pk=ADMIN_ID, sysadmin_flag=True, realname="Administrator")
@@ -291,6 +303,7 @@ def make_registry() -> User:
     make_garbage(shop, library)
     make_policies(shop)
     make_allowlists(shop)
+    make_scanners()
     make_jobs()
     make_replication()
     make_webhooks(shop)

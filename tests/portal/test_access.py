@@ -39,6 +39,7 @@ TABS = {
     "webhooks/new/": EVERYONE[:2],
     "logs/": EVERYONE[:2],
     "configuration/": EVERYONE[:4],
+    "scanner/": EVERYONE[:4],
 }
 People = dict[str, User | None]
 
@@ -80,7 +81,7 @@ def test_a_public_project_shows_its_images_to_everyone_and_nothing_else(
 def test_the_tabs_shown_are_the_tabs_that_open(who: str, people: People, commons: Project, signed_in: SignedIn) -> None:
     client = signed_in(people[who])
     page = client.get("/projects/commons/").content.decode()
-    for tab in ("repositories", "members", "labels", "robots", "webhooks", "logs", "configuration"):
+    for tab in ("repositories", "members", "labels", "scanner", "robots", "webhooks", "logs", "configuration"):
         address = f"/projects/commons/{tab}/"
         shown = f'href="{address}"' in page
         assert shown == (client.get(address).status_code == 200), tab
@@ -153,6 +154,8 @@ def test_deleting_skips_projects_that_one_does_not_administer(
         "/quotas/default/",
         "/settings/",
         "/settings/cve-allowlist/",
+        "/scanners/",
+        "/scanners/new/",
         "/events/",
         "/job-service/",
         "/job-service/schedules/",

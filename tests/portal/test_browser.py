@@ -167,7 +167,7 @@ def faults(page: Page, language: str) -> list[str]:
 # Visible text and labels without any Chinese in them, outside of what people named themselves.
 LATIN_TEXTS = r"""() => {
   const own = ".mono, code, pre, .tag, .badge, td, tbody th, dd, dt, .crumbs, h1, .menu > summary"
-    + ", .description, .labels, #id_registry, [lang=en]";
+    + ", .description, .labels, #id_registry, #id_scanner, [lang=en]";
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const found = new Set();
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {

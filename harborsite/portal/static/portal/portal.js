@@ -39,14 +39,14 @@
     }
   }
 
-  // Hides the fields that mean nothing beside what is chosen: data-when="trigger=scheduled".
+  // Hides the fields that mean nothing beside what is chosen: data-when="trigger=scheduled", or "auth=Bearer,APIKey".
   function showWhatApplies() {
     const hidden = new Set();
     for (const control of document.querySelectorAll("[data-when]")) {
-      const [name, value] = control.dataset.when.split("=");
+      const [name, values] = control.dataset.when.split("=");
       const other = control.form.elements[name];
       const now = other.type === "checkbox" && !other.checked ? "" : other.value;
-      const applies = now === value && !hidden.has(name);
+      const applies = values.split(",").includes(now) && !hidden.has(name);
       (control.closest(".field") ?? control).hidden = !applies;
       if (!applies) hidden.add(control.name);
     }
