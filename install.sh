@@ -139,7 +139,7 @@ apt_install() {
 # The parts that harbor.cfg asks for. The services that Debian would start with their packages stay off: ours are
 # started from configurations of their own, and two of each would quarrel over ports.
 install_parts() {
-    local missing
+    local missing package
     missing=$($PYTHON manage.py parts missing 2>&1) || fail "the configuration cannot be used:\n  %s" "$missing"
     [[ -n $missing ]] || return 0
     step "Packages of parts"
@@ -147,8 +147,10 @@ install_parts() {
     hold_services
     apt_install "${missing[@]}"
     let_services_start
-    if [[ -d /run/systemd/system ]]; then
-        quietly systemctl disable nginx mariadb rsyslog || true # those that are there
+    if command -v systemctl >/dev/null; then # it need not run: what boots later may be an image of this
+        for package in "${missing[@]}"; do
+            quietly systemctl disable "${package%-*}" || true # the service is named so without -light and -server
+        done
     fi
     done_with "installed %s, without Debian's own services" "${missing[*]}"
 }
