@@ -22,6 +22,7 @@ from projects.services import settings
 
 if TYPE_CHECKING:
     from harborsite.portal.site import PortalSite
+    from projects.identity.ldap.sources import Source
 
 _SCOPES = [(0, gettext_lazy("the base alone")), (1, gettext_lazy("one level below")), (2, gettext_lazy("all below"))]
 _TEXT = forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"})
@@ -59,7 +60,8 @@ class AuthenticationForm(forms.Form):
         help_text=gettext_lazy("Empty leaves the present one."),
         required=False,
         strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        # What was typed stays while it is tried; what is kept is never in `initial`.
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=True),
     )
     ldap_base_dn = _text(gettext_lazy("Base DN"))
     ldap_uid = _text(gettext_lazy("Attribute of the user name"), gettext_lazy("Such as uid, cn, sAMAccountName."))
@@ -110,38 +112,68 @@ def urls(site: PortalSite) -> list[URLPattern]:
 
 
 def _settings(site: PortalSite, request: HttpRequest) -> HttpResponse:
-    actor = scope.signed_in(request)
-    initial = {param.key: params.get(param) for param in _SHOWN if not param.secret}
-    form = AuthenticationForm(scope.posted(request), initial=initial)
-    form.fields[params.AUTH_MODE.key].disabled = settings.auth_mode_is_fixed()
+    form = _form(request)
     if request.method == "POST" and form.is_valid():
-        given = {key: value for key, value in form.cleaned_data.items() if value or not params.PARAMS[key].secret}
-        changed = {key: value for key, value in given.items() if value != params.get(params.PARAMS[key])}
         try:
-            settings.change_settings(values=changed, actor=actor)
+            settings.change_settings(values=_changed(form), actor=scope.signed_in(request))
         except AppError as error:
             form.add_error(None, error.message)
         else:
             messages.success(request, _("The settings have been saved."))
             return HttpResponseRedirect(reverse("admin:authentication"))
-    further = [source for source in sources.configured() if source.name != sources.first().name]
-    context = {"title": _("Authentication"), "form": form, "order": sources.order(), "further": further}
-    return render(request, "projects/authentication.html", {**site.each_context(request), **context})
+    return _page(site, request, form)
 
 
 def _server(site: PortalSite, request: HttpRequest) -> HttpResponse:
-    """Try the settings that are saved."""
-    if request.method == "POST":
-        for source in sources.configured():
-            try:
-                diagnosis.ping(source)
-            except AppError as error:
-                messages.error(request, error.message)
-            else:
-                messages.success(request, _("{name}: the server lets the search account in.").format(name=source.name))
-        if not sources.configured():
-            messages.error(request, _("no LDAP server is set"))
-    return HttpResponseRedirect(reverse("admin:authentication"))
+    """Try the server as the form has it, saved or not, and the further ones of harbor.cfg."""
+    if request.method != "POST":
+        return HttpResponseRedirect(reverse("admin:authentication"))
+    form = _form(request)
+    if form.is_valid():
+        try:
+            tried = sources.tried(settings.checked(_changed(form)))
+        except AppError as error:
+            form.add_error(None, error.message)
+        else:
+            _try(request, form, tried)
+            for source in _further():
+                _try(request, form, source)
+    return _page(site, request, form)
+
+
+def _form(request: HttpRequest) -> AuthenticationForm:
+    initial = {param.key: params.get(param) for param in _SHOWN if not param.secret}
+    form = AuthenticationForm(scope.posted(request), initial=initial)
+    form.fields[params.AUTH_MODE.key].disabled = settings.auth_mode_is_fixed()
+    return form
+
+
+def _changed(form: AuthenticationForm) -> dict[str, object]:
+    """What is not as before; secrets where one was typed."""
+    given = ((params.PARAMS[key], value) for key, value in form.cleaned_data.items())
+    return {param.key: value for param, value in given if (value if param.secret else value != params.get(param))}
+
+
+def _try(request: HttpRequest, form: AuthenticationForm, source: Source) -> None:
+    if source.search_dn and not source.search_password:
+        text = _("Enter it: the present one is sent to no other address, and as no other account.")
+        form.add_error(params.LDAP_SEARCH_PASSWORD.key, text)
+        return
+    try:
+        diagnosis.ping(source)
+    except AppError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, _("{name}: the server lets the search account in.").format(name=source.name))
+
+
+def _further() -> list[Source]:
+    return [source for source in sources.configured() if source.name != sources.first().name]
+
+
+def _page(site: PortalSite, request: HttpRequest, form: AuthenticationForm) -> HttpResponse:
+    context = {"title": _("Authentication"), "form": form, "order": sources.order(), "further": _further()}
+    return render(request, "projects/authentication.html", {**site.each_context(request), **context})
 
 
 def _user(site: PortalSite, request: HttpRequest) -> HttpResponse:

@@ -142,6 +142,22 @@ def set_active(*, user: User, active: bool, actor: Principal | str) -> User:
     return user
 
 
+def set_source(*, user: User, source: str, actor: Principal | str) -> User:
+    """Give the account to another source of users; what the old one said of the person ends, and all sessions.
+
+    What is the account's own stays: memberships, projects, second factor, administration by hand.
+    """
+    if user.pk == ADMIN_ID:
+        raise Forbidden(_("the built-in administrator stays in the database"))
+    user.source, user.directory_dn, user.synced_at, user.admin_role_in_auth = source, "", None, False
+    user.set_unusable_password()
+    with transaction.atomic():
+        user.save()
+        user.groups.clear()
+        _record(actor, Operation.UPDATE, user, change="source", source=source)
+    return user
+
+
 def delete_user(*, user: User, actor: Principal | str) -> None:
     """Close the account for good. The row stays, renamed, because projects and logs refer to it."""
     if user.pk == ADMIN_ID:

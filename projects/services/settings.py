@@ -31,13 +31,7 @@ def auth_mode_is_fixed() -> bool:
 
 def change_settings(*, values: Mapping[str, object], actor: Principal) -> None:
     """Check all of `values` and keep them; one that does not fit keeps all of them out. Unknown keys are dropped."""
-    fitting: dict[str, Value] = {}
-    for key, value in values.items():
-        param = PARAMS.get(key)
-        if param is None or value is None:
-            continue
-        fitting[key] = _fitting(param, value)
-    _check_together(fitting)
+    fitting = checked(values)
     if not fitting:
         return
     with transaction.atomic():
@@ -49,6 +43,18 @@ def change_settings(*, values: Mapping[str, object], actor: Principal) -> None:
             resource="configuration",
             data={"keys": sorted(fitting)},
         )
+
+
+def checked(values: Mapping[str, object]) -> dict[str, Value]:
+    """Those of `values` that are settings; raises BadRequest where one does not fit, by itself or with the others."""
+    fitting: dict[str, Value] = {}
+    for key, value in values.items():
+        param = PARAMS.get(key)
+        if param is None or value is None:
+            continue
+        fitting[key] = _fitting(param, value)
+    _check_together(fitting)
+    return fitting
 
 
 def _fitting(param: params.Param[Any], value: object) -> Value:

@@ -8,13 +8,15 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from harborsite.server.processes import descendants
 from tests import images, services, slapd
-from tests.clients.registry import Registry
+from tests.clients.registry import Registry, location
 from tests.clients.tools import Tool
 
 PASSWORD = "Secret12345"
@@ -159,18 +161,42 @@ def test_blobs_are_nobodys_without_the_applications_word(registry: Registry) -> 
         assert registry.request("GET", path).status in {400, 404}, path
 
 
+def began_to_push(registry: Registry, upload: str, data: bytes) -> http.client.HTTPConnection:
+    """Send the first half of a body."""
+    connection = registry.connect()
+    connection.putrequest("PATCH", upload)
+    for name, value in {**registry.authorization, **OCTETS, "Content-Length": str(len(data))}.items():
+        connection.putheader(name, value)
+    connection.endheaders(data[: len(data) // 2])
+    return connection
+
+
+def receivers(node: services.Site, upload: str, least: int) -> Iterator[int]:
+    """The web worker that receives this upload, once it has written that much of it."""
+    name = urlsplit(upload).path.rstrip("/").rpartition("/")[2]
+    for pid in processes(node):
+        with suppress(FileNotFoundError):
+            for file in Path(f"/proc/{pid}/fd").iterdir():
+                if name in os.readlink(file) and file.stat().st_size >= least:
+                    yield pid
+
+
+def once_received(node: services.Site, upload: str, least: int) -> int:
+    found: list[int] = []
+
+    def is_there() -> bool:
+        found.extend(receivers(node, upload, least))
+        return bool(found)
+
+    node.server.wait_until(is_there, seconds=60)
+    return found[0]
+
+
 def test_an_upload_of_any_size_is_passed_on_as_it_comes(node: services.Site, registry: Registry) -> None:
     """Nothing is kept by the proxy: what has been sent is in the store before the request ends."""
     upload = registry.start_upload("library/large")
-    connection = registry.connect()
-    connection.putrequest("PATCH", upload)
-    for name, value in {**registry.authorization, **OCTETS, "Content-Length": str(20_000_000)}.items():
-        connection.putheader(name, value)
-    connection.endheaders(b"x" * 10_000_000)
-    deadline = time.monotonic() + 10
-    while sum(file.stat().st_size for file in (node.data / "registry" / "uploads").iterdir()) < 9_000_000:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    connection = began_to_push(registry, upload, b"x" * 20_000_000)
+    once_received(node, upload, 9_000_000)
     connection.send(b"x" * 10_000_000)
     assert connection.getresponse().status == 202
     connection.close()
@@ -193,28 +219,71 @@ def test_a_part_that_dies_in_the_middle_loses_nothing(
     part: str, node: services.Site, registry: Registry, skopeo: Tool, home: Path, tmp_path: Path
 ) -> None:
     """A push and a pull are under way; the part comes back by itself, and the clients' retries succeed."""
-    image = images.image(f"killed {part}", layers=2, layer_size=2_000_000)
+    image = images.image(f"killed {part}", layers=2, layer_size=8_000_000)
     kept = images.image(f"kept {part}", layer_size=2_000_000)
     registry.push("library/kept", kept, part)
     data = image.blobs[1].data
-    push, pull = registry.connect(), registry.connect()
-    push.putrequest("PATCH", registry.start_upload("library/killed"))
-    for name, value in {**registry.authorization, **OCTETS, "Content-Length": str(len(data))}.items():
-        push.putheader(name, value)
-    push.endheaders(data[: len(data) // 2])
+    upload, pull = registry.start_upload("library/killed"), registry.connect()
+    push = began_to_push(registry, upload, data)
     pull.request("GET", f"/v2/library/kept/blobs/{kept.blobs[1].digest}", headers=registry.authorization)
-    time.sleep(0.3)
+    once_received(node, upload, len(data) // 4)
     kill(node, part)
     for connection in (push, pull):
         connection.close()
     back(node)
-
-    options = ("--dest-cert-dir", home / "certs"), ("--src-cert-dir", home / "certs")
-    place = f"docker://{node.host}/library/killed:{part}"
-    skopeo("copy", *options[0], f"oci:{images.write_layout(tmp_path / 'in', image)}:latest", place)
-    skopeo("copy", *options[1], place, f"dir:{tmp_path / 'out'}")
+    succeed_again(skopeo, f"{node.host}/library/killed:{part}", image, home / "certs", tmp_path)
     registry.assert_serves("library/killed", part, image)
     registry.assert_serves("library/kept", part, kept)
+
+
+def succeed_again(skopeo: Tool, name: str, image: images.Manifest, certs: Path, tmp_path: Path) -> None:
+    """Push and pull as a client does that tries once more."""
+    layout = images.write_layout(tmp_path / "in", image)
+    skopeo("copy", "--dest-cert-dir", certs, f"oci:{layout}:latest", f"docker://{name}")
+    skopeo("copy", "--src-cert-dir", certs, f"docker://{name}", f"dir:{tmp_path / 'out'}")
+
+
+def test_a_web_worker_that_dies_in_the_middle_loses_nothing(
+    node: services.Site, registry: Registry, skopeo: Tool, home: Path, tmp_path: Path
+) -> None:
+    """One of two: the pull is nginx's by then and runs to its end, and the push goes on where its bytes ended."""
+    image = images.image("killed worker", layers=2, layer_size=8_000_000)
+    data = image.blobs[1].data
+    kept = os.urandom(30_000_000)
+    pull = registry.connect()
+    path = f"/v2/library/worker/blobs/{registry.push_blob('library/worker', kept)}"
+    pull.request("GET", path, headers=registry.authorization)
+    pulled = pull.getresponse()
+    first = pulled.read(100_000)
+    upload = registry.start_upload("library/worker")
+    push = began_to_push(registry, upload, data)
+    worker = once_received(node, upload, len(data) // 4)
+    arbiter = next(pid for pid in processes(node) if worker in children(pid))
+    before = children(arbiter)
+    assert len(before) > 1
+    os.kill(worker, signal.SIGKILL)
+    node.server.wait_until(lambda: worker not in children(arbiter))
+    assert first + pulled.read() == kept
+    with suppress(OSError, http.client.HTTPException):  # nginx says that nobody is there, or closes
+        push.send(data[len(data) // 2 :])
+        with push.getresponse() as refused:
+            assert refused.status == 503
+    for connection in (push, pull):
+        connection.close()
+
+    there = int(registry.expect(204, "GET", upload).headers["range"].partition("-")[2]) + 1
+    assert len(data) // 4 <= there <= len(data) // 2
+    rest = OCTETS | {"Content-Range": f"{there}-{len(data) - 1}"}
+    resumed = location(registry.expect(202, "PATCH", upload, data[there:], rest))
+    registry.expect(201, "PUT", registry.closing(resumed, data), b"")
+    assert registry.blob("library/worker", images.digest_of(data)) == data
+    succeed_again(skopeo, f"{node.host}/library/worker:again", image, home / "certs", tmp_path)
+    registry.assert_serves("library/worker", "again", image)
+    node.server.wait_until(lambda: len(children(arbiter)) == len(before))
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_the_logs_of_all_parts_are_in_one_place(node: services.Site, registry: Registry) -> None:

@@ -12,7 +12,7 @@ from projects.models import Member, Project, User, UserGroup
 from projects.permissions import Role
 from tests import slapd as server
 from tests.ldap.conftest import Configure, enter, give, known_group
-from tests.slapd import PASSWORD
+from tests.slapd import PASSWORD, Slapd
 
 
 @pytest.fixture
@@ -103,11 +103,39 @@ def test_the_settings_are_shown_and_saved_and_the_password_is_not_shown(browser:
     assert "must be an LDAP filter" in refused.content.decode()
 
 
-def test_the_server_is_tested(browser: Client, directory: Configure) -> None:
-    said = browser.post("/authentication/server/", follow=True).content.decode()
-    assert "ldap: the server lets the search account in." in said
-    directory(search_password="wrong")
-    assert "wrong DN or password" in browser.post("/authentication/server/", follow=True).content.decode()
+def test_the_server_is_tested_as_the_form_has_it_and_nothing_is_saved(browser: Client) -> None:
+    html = page(browser, "/authentication/")
+    assert 'formaction="/authentication/server/"' in html
+
+    def said(**changes: str) -> str:
+        return browser.post("/authentication/server/", entered(html) | changes).content.decode()
+
+    let_in = "ldap: the server lets the search account in."
+    assert let_in in said()
+    assert "wrong DN or password" in said(ldap_search_password="wrong")
+    other = said(ldap_search_dn=server.AD_SEARCH_DN, ldap_search_password=server.SEARCH_PASSWORD)
+    assert let_in in other
+    assert f'value="{server.AD_SEARCH_DN}"' in other, "what was entered stays"
+    refused = said(ldap_filter="(uid=*")
+    assert "must be an LDAP filter" in refused
+    assert let_in not in refused
+    params.forget()
+    assert params.get(params.LDAP_SEARCH_DN) == server.SEARCH_DN
+    assert params.get(params.LDAP_SEARCH_PASSWORD) == server.SEARCH_PASSWORD
+    assert browser.get("/authentication/server/").status_code == 302
+
+
+@pytest.mark.parametrize("changed", ["url", "search_dn"])
+def test_the_kept_password_is_sent_to_no_other_server_or_account_that_is_tried(
+    browser: Client, slapd: Slapd, changed: str
+) -> None:
+    other = {"url": f"ldap://localhost:{slapd.port}", "search_dn": server.AD_SEARCH_DN}[changed]
+    values = entered(page(browser, "/authentication/")) | {f"ldap_{changed}": other}
+    before = len(slapd.operations())
+    html = browser.post("/authentication/server/", values).content.decode()
+    assert "Enter it: the present one is sent to no other address" in html
+    assert server.SEARCH_PASSWORD not in html
+    assert len(slapd.operations()) == before
 
 
 def test_a_user_is_tested_step_by_step(browser: Client, library: Project) -> None:

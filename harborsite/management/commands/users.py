@@ -10,11 +10,13 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from harborsite.config import current
+from harborsite.configvalues import DATABASE
 from harborsite.setup import SetupError
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.readiness import check_prepared
 from harborsite.shelltext import gettext
 from projects.identity import lockout, second_factor
+from projects.identity.ldap.lookup import move_person
 from projects.models import User
 from projects.services import accounts
 
@@ -41,6 +43,9 @@ class Command(OperatorCommand):
         admin = verbs.add_parser("set-admin", help="make an account a system administrator")
         admin.add_argument("username")
         admin.add_argument("--undo", action="store_true", help="take that right away")
+        move = verbs.add_parser("move", help="give an account to another source of users; what it may do stays")
+        move.add_argument("username")
+        move.add_argument("source", help="database, ldap, ldap_2 and so on")
         factor = verbs.add_parser("drop-second-factor", help="let an account sign in by password alone again")
         factor.add_argument("username")
         unlock = verbs.add_parser("unlock", help="forget an account's failed sign-ins, so that it is not locked out")
@@ -69,6 +74,7 @@ class Command(OperatorCommand):
             return
         for row in rows:
             marks = [name for name, holds in (("admin", row["sysadmin_flag"]), ("disabled", row["disabled"])) if holds]
+            marks += [row["source"]] if row["source"] != DATABASE else []
             self.stdout.write(
                 f"{row['user_id']:>6}  {row['username']:<24}  {row['email']:<32}  {' '.join(marks)}".rstrip()
             )
@@ -93,6 +99,17 @@ class Command(OperatorCommand):
 
     def _set_admin(self, options: dict[str, Any]) -> User:
         return accounts.set_sysadmin(user=named(options), flag=not options["undo"], actor=ACTOR)
+
+    def _move(self, options: dict[str, Any]) -> User:
+        """To a directory: the person of that name there. To the database: no password works until one is set."""
+        user, source = named(options), options["source"]
+        if user.source == source:
+            raise SetupError(
+                gettext("{username!r} is of {source} already").format(username=user.username, source=source)
+            )
+        if source == DATABASE:
+            return accounts.set_source(user=user, source=source, actor=ACTOR)
+        return move_person(user=user, source=source, actor=ACTOR)
 
     def _drop_second_factor(self, options: dict[str, Any]) -> User:
         user = named(options)
@@ -138,5 +155,6 @@ def shown(user: User) -> dict[str, Any]:
         "comment": user.comment,
         "sysadmin_flag": user.sysadmin_flag,
         "disabled": not user.is_active,
+        "source": user.source,
         "creation_time": user.creation_time.isoformat(),
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import ldap
+from django.db import transaction
 from django.utils.translation import gettext as _
 from ldap.filter import escape_filter_chars
 
@@ -27,7 +28,7 @@ from projects.identity.ldap.directory import (
 from projects.identity.ldap.sources import Source
 from projects.models import User, UserGroup
 from projects.names import MAX_LENGTH
-from projects.services import groups, onboarding
+from projects.services import accounts, groups, onboarding
 from projects.services.onboarding import Person
 
 
@@ -127,6 +128,24 @@ def bring_in_person(*, username: str, actor: Principal | str) -> User | None:
         if person is not None:
             return onboarding.welcome(source=source.name, person=person, actor=actor)
     return None
+
+
+def move_person(*, user: User, source: str, actor: Principal | str) -> User:
+    """Give an account of another source to the person of that name in a directory, as the directory has them now.
+
+    Raises BadRequest, and changes nothing, where there is no such directory or nobody of exactly that name in it.
+    """
+    server = next((server for server in sources.configured() if server.name == source), None)
+    if server is None:
+        raise BadRequest(_("there is no source of users named {source}").format(source=source))
+    with conversation(server) as directory:
+        entry = directory.entry(user.username)
+        person = directory.person(entry) if entry.dn is not None else None
+    if person is None or person.username != user.username:
+        raise BadRequest(_("{source} has nobody named {name}").format(source=source, name=user.username))
+    with transaction.atomic():
+        accounts.set_source(user=user, source=source, actor=actor)
+        return onboarding.welcome(source=source, person=person, actor=actor)
 
 
 def _servers() -> Sequence[Source]:

@@ -6,8 +6,9 @@ The first server is set at run time, with harbor.cfg's `ldap_*` as initial value
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from harborsite import configvalues as to
 from harborsite import directories
@@ -73,24 +74,39 @@ def named(name: str) -> Source | None:
 
 def first() -> Source:
     """The server that is set at run time; its address is empty where there is none."""
+    return _first(params.get)
+
+
+def tried(values: Mapping[str, object]) -> Source:
+    """The same with other values, by key, that are not kept yet.
+
+    The kept password goes only where it belongs: another address or account has the one that is given, or none.
+    """
+    kept, other = first(), _first(lambda param: values.get(param.key, params.get(param)))
+    if params.LDAP_SEARCH_PASSWORD.key in values or (other.url, other.search_dn) == (kept.url, kept.search_dn):
+        return other
+    return replace(other, search_password="")
+
+
+def _first(get: Callable[[params.Param[Any]], Any]) -> Source:
     return Source(
-        url=params.get(params.LDAP_URL),
-        base_dn=params.get(params.LDAP_BASE_DN),
-        search_dn=params.get(params.LDAP_SEARCH_DN),
-        search_password=params.get(params.LDAP_SEARCH_PASSWORD),
-        start_tls=params.get(params.LDAP_START_TLS),
-        verify_cert=params.get(params.LDAP_VERIFY_CERT),
-        ca_certificates=params.get(params.LDAP_CA_CERTIFICATE),
-        filter=directories.search_filter(params.get(params.LDAP_FILTER)),
-        uid=params.get(params.LDAP_UID),
-        scope=params.get(params.LDAP_SCOPE),
-        timeout=params.get(params.LDAP_TIMEOUT),
-        group_base_dn=params.get(params.LDAP_GROUP_BASE_DN),
-        group_filter=directories.search_filter(params.get(params.LDAP_GROUP_SEARCH_FILTER)),
-        group_name_attribute=params.get(params.LDAP_GROUP_ATTRIBUTE_NAME) or "cn",
-        group_scope=params.get(params.LDAP_GROUP_SEARCH_SCOPE),
-        group_admin_dn=params.get(params.LDAP_GROUP_ADMIN_DN),
-        membership_attribute=params.get(params.LDAP_GROUP_MEMBERSHIP_ATTRIBUTE) or "memberof",
+        url=get(params.LDAP_URL),
+        base_dn=get(params.LDAP_BASE_DN),
+        search_dn=get(params.LDAP_SEARCH_DN),
+        search_password=get(params.LDAP_SEARCH_PASSWORD),
+        start_tls=get(params.LDAP_START_TLS),
+        verify_cert=get(params.LDAP_VERIFY_CERT),
+        ca_certificates=get(params.LDAP_CA_CERTIFICATE),
+        filter=directories.search_filter(get(params.LDAP_FILTER)),
+        uid=get(params.LDAP_UID),
+        scope=get(params.LDAP_SCOPE),
+        timeout=get(params.LDAP_TIMEOUT),
+        group_base_dn=get(params.LDAP_GROUP_BASE_DN),
+        group_filter=directories.search_filter(get(params.LDAP_GROUP_SEARCH_FILTER)),
+        group_name_attribute=get(params.LDAP_GROUP_ATTRIBUTE_NAME) or "cn",
+        group_scope=get(params.LDAP_GROUP_SEARCH_SCOPE),
+        group_admin_dn=get(params.LDAP_GROUP_ADMIN_DN),
+        membership_attribute=get(params.LDAP_GROUP_MEMBERSHIP_ATTRIBUTE) or "memberof",
     )
 
 
