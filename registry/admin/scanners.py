@@ -17,10 +17,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.portal import scope
-from harborsite.portal.pages import PortalAdmin, administrators_only, form_page, in_project
+from harborsite.portal.pages import SwitchedAdmin, administrators_only, form_page, in_project
 from harborsite.portal.runs import state_badge
 from harborsite.portal.templatetags.portal import moment
 from harborsite.portal.trials import answer_of, tried_form_page
+from projects.models import User
 from registry.models import Scanner
 from registry.services import scanners
 
@@ -137,7 +138,7 @@ class ChoiceForm(forms.Form):
 
 
 @admin.register(Scanner)
-class ScannerAdmin(PortalAdmin[Scanner]):
+class ScannerAdmin(SwitchedAdmin[Scanner]):
     """The list of scanners, the form of one, and the choice of a project."""
 
     list_display = ("scanner_name", "state", "endpoint", "access", "finds", "created", "about")
@@ -278,22 +279,8 @@ class ScannerAdmin(PortalAdmin[Scanner]):
         user = scope.signed_in(request)
         self.each(request, rows, lambda row: scanners.make_default(scanner=row, actor=user), _("{count} changed."))
 
-    @admin.action(permissions=["change"], description=gettext_lazy("Enable"))
-    def enable(self, request: HttpRequest, rows: QuerySet[Scanner]) -> None:
-        self._set_enabled(request, rows, True)
-
-    @admin.action(permissions=["change"], description=gettext_lazy("Disable"))
-    def disable(self, request: HttpRequest, rows: QuerySet[Scanner]) -> None:
-        self._set_enabled(request, rows, False)
-
-    def _set_enabled(self, request: HttpRequest, rows: QuerySet[Scanner], enabled: bool) -> None:
-        user = scope.signed_in(request)
-        self.each(
-            request,
-            rows,
-            lambda row: scanners.set_enabled(scanner=row, enabled=enabled, actor=user),
-            _("{count} changed."),
-        )
+    def switch(self, row: Scanner, *, on: bool, actor: User) -> None:
+        scanners.set_enabled(scanner=row, enabled=on, actor=actor)
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Scanner]) -> HttpResponse | None:
