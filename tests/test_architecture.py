@@ -270,7 +270,6 @@ WITHOUT_A_PAGE: dict[str, str] = {
     "projects.ProjectMetadata": "settings of a project, on its page",
     "projects.CVEAllowlist": "in the configuration of its project; the system's is beside the settings",
     "projects.SecondFactor": "each person's own, on a page of the account",
-    "replication.PreheatInstance": "administered by the REST API",
     "registry.Tag": "on the page of its artifact",
     "registry.ArtifactLabel": "on the page of its artifact",
     "registry.ArtifactChild": "on the page of its index",

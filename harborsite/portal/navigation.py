@@ -53,6 +53,7 @@ ADMINISTRATION = (
     ("groups", _("Groups")),
     ("registries", _("Registries")),
     ("replications", _("Replications")),
+    ("distributions", _("Distributions")),
     ("labels", _("Labels")),
     ("quotas", _("Project quotas")),
     ("scanners", _("Scanners")),

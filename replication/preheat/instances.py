@@ -64,11 +64,25 @@ def delete(*, instance: PreheatInstance, actor: Principal) -> None:
         PreheatInstance.objects.filter(pk=instance.pk).delete()
 
 
-def ping(*, description: Description) -> None:
-    """Raise OutboundError unless an instance so described answers; nothing is stored."""
-    instance = PreheatInstance()
-    _fill(instance, description)
-    ping_stored(instance=instance)
+def set_enabled(*, instance: PreheatInstance, enabled: bool, actor: Principal) -> None:
+    instance.enabled = enabled
+    _save(instance, Operation.UPDATE, actor)
+
+
+def make_default(*, instance: PreheatInstance, actor: Principal) -> None:
+    """The one that was is no more."""
+    instance.is_default = True
+    _save(instance, Operation.UPDATE, actor)
+
+
+def ping(*, description: Description, instance: PreheatInstance | None = None) -> None:
+    """Raise OutboundError unless an instance so described answers; nothing is stored.
+
+    With an `instance` it is asked as it would be after `update`.
+    """
+    asked = instance or PreheatInstance()
+    _fill(asked, description)
+    ping_stored(instance=asked)
 
 
 def ping_stored(*, instance: PreheatInstance) -> None:

@@ -25,7 +25,7 @@ from registry.oci import media_types
 from registry.oci.digest import Digest
 from registry.policies import immutability, retention
 from registry.storage import store
-from replication.models import Registry, ReplicationPolicy
+from replication.models import PreheatInstance, Registry, ReplicationPolicy
 from tests.factories import add, grant, make_project, make_robot, make_user
 
 _MIB = 1024**2
@@ -282,6 +282,17 @@ def make_scanners() -> None:
     )
 
 
+def make_distributions() -> None:
+    """Two instances that could preheat."""
+    PreheatInstance.objects.create(
+        name="branch-peers", vendor="dragonfly", endpoint="https://dragonfly.branch.example.com", auth_mode="OAUTH",
+        auth_info="sealed", is_default=True, description="The plant's machines",
+    )  # fmt: skip
+    PreheatInstance.objects.create(
+        name="lab", vendor="kraken", endpoint="http://kraken.lab.example.com:7602", enabled=False
+    )
+
+
 def make_registry() -> User:
     """Everything; returns the administrator."""
     admin = make_user("admin", pk=ADMIN_ID, sysadmin_flag=True, realname="Administrator")
@@ -304,6 +315,7 @@ def make_registry() -> User:
     make_policies(shop)
     make_allowlists(shop)
     make_scanners()
+    make_distributions()
     make_jobs()
     make_replication()
     make_webhooks(shop)

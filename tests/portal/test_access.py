@@ -156,6 +156,8 @@ def test_deleting_skips_projects_that_one_does_not_administer(
         "/settings/cve-allowlist/",
         "/scanners/",
         "/scanners/new/",
+        "/distributions/",
+        "/distributions/new/",
         "/events/",
         "/job-service/",
         "/job-service/schedules/",

@@ -17,6 +17,7 @@ from harborsite.jobs.models import Status, Task
 from projects.identity.signin import DEFAULT_PASSWORD
 from projects.models.user import ADMIN_ID
 from replication.admin.registries import PROVIDERS
+from replication.preheat.admin import VENDORS
 from tests.factories import PASSWORD, make_user
 from tests.portal.sample import make_registry
 from tests.portal.screenshots import PAGES, sign_in, visit
@@ -186,7 +187,9 @@ LATIN_TEXTS = r"""() => {
 PRODUCTS = ("Harborsite", "docker", "podman", "nerdctl", "ctr", "crictl", "helm", "oras")
 TERMS = ("API v2.0", "REST API", "swagger.json", "OS/ARCH", "Tag", "Webhook", "SBOM", "MiB", "GiB", "TiB")
 WEBHOOKS = ("HTTP", "Slack", "CloudEvents", "https://ci.example.com/hooks")
-NAMES = frozenset((*PRODUCTS, *PROVIDERS.values(), *TERMS, *WEBHOOKS, "English", "https://registry.example.com"))
+NAMES = frozenset(
+    (*PRODUCTS, *PROVIDERS.values(), *VENDORS.values(), *TERMS, *WEBHOOKS, "English", "https://registry.example.com")
+)
 
 
 def test_a_registry_is_tried_in_the_page_and_its_provider_fills_the_form(
