@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -100,3 +101,49 @@ def test_it_can_be_stopped_between_two_batches(batches: list[int]) -> None:
     with pytest.raises(StopJob):
         purge(check_stop=stop)
     assert AuditLog.objects.count() == 1000 - sum(batches) > 0
+
+
+def test_rows_go_by_their_keys_and_no_row_lock_keeps_others_from_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of a transaction others write; SQLite alone, which has one lock for all, makes them wait."""
+    rows(3000, Operation.PULL, hours_ago=20)
+    delete, plans, written = purging._delete, list[str](), list[int]()
+
+    def write() -> None:
+        with connection.cursor() as cursor:
+            if connection.vendor == "mysql":
+                cursor.execute("SET innodb_lock_wait_timeout = 1")
+        rows(1, Operation.PULL, hours_ago=30)
+        written.append(1)
+        connection.close()
+
+    def looked_at(keys: list[int]) -> tuple[int, float]:
+        with CaptureQueriesContext(connection) as queries, transaction.atomic():
+            result = delete(keys)
+            if connection.vendor == "mysql":
+                writer = threading.Thread(target=write)
+                writer.start()
+                writer.join()
+        (statement,) = [query["sql"] for query in queries if query["sql"].startswith("DELETE")]
+        plans.append(plan_of(statement))
+        return result
+
+    monkeypatch.setattr(purging, "_delete", looked_at)
+    monkeypatch.setattr(purging, "_pause", lambda seconds: None)
+    assert purge() == 3000
+    if connection.vendor == "mysql":
+        assert plans[0] == "range PRIMARY", "of the last few rows the server may read all"
+        assert len(written) == len(plans)
+    else:
+        assert set(plans) == {"SEARCH audit_auditlog USING INTEGER PRIMARY KEY (rowid=?)"}
+
+
+def plan_of(statement: str) -> str:
+    """How the database finds the rows of a DELETE."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
+            return str(cursor.fetchone()[-1])
+        cursor.execute(f"EXPLAIN {statement}")
+        names = [column[0] for column in cursor.description]
+        step = dict(zip(names, cursor.fetchone(), strict=True))
+    return f"{step['type']} {step['key']}"
