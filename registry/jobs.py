@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
+from django.utils.translation import gettext_noop
+
 from harborsite.jobs import schedules
 from harborsite.jobs.kinds import RETENTION
 from harborsite.jobs.models import Execution
-from harborsite.jobs.runner import Job, PermanentError
+from harborsite.jobs.runner import Job, PermanentError, StopJob
 from registry import signals
 from registry.models import Repository, RetentionPolicy
 from registry.policies import judgement, sweeping
-from registry.services import gc, uploads
+from registry.services import check, gc, uploads
+
+_REMEMBER_SECONDS: Final = 5.0
+_COUNTS: Final = ("blobs", "bytes", "faults", "healed", "set_aside")
 
 
 def clean_up(job: Job) -> None:
@@ -81,3 +89,54 @@ def collect(job: Job) -> None:
         progress=lambda done, total: job.progress(done, total, "blobs"),
     )
     job.remember(freed_space=result.bytes, purged_blobs=result.blobs, purged_manifests=result.manifests)
+
+
+def check_storage(job: Job) -> None:
+    """Verify every blob; the job of CHECK_STORAGE. One that was ended goes on where it was.
+
+    It ends as an error where faults were found.
+    """
+    report = check.Report()
+    for name in _COUNTS:
+        setattr(report, name, job.attrs.get(name, 0))
+    after = job.attrs.get("after")
+    at = after if isinstance(after, int) else 0
+    remembered = time.monotonic()
+
+    def remember() -> None:
+        nonlocal remembered
+        job.remember(after=at, **{name: getattr(report, name) for name in _COUNTS})
+        remembered = time.monotonic()
+
+    def reached(key: int) -> None:
+        nonlocal at
+        at = key
+        if time.monotonic() - remembered >= _REMEMBER_SECONDS:
+            remember()
+
+    def tell(finding: check.Finding) -> None:
+        held = f", held by {', '.join(finding.repositories)}" if finding.repositories else ""
+        job.log(f"{finding.fault} {finding.digest}, {finding.size} bytes{held}", "WARNING")
+
+    try:
+        check.check(
+            quick=bool(job.attrs.get("quick")),
+            quarantine=not job.attrs.get("dry_run"),
+            found=tell,
+            progress=lambda done, total, size, whole: job.progress(size, whole, "bytes"),
+            check_stop=job.check_stop,
+            report=report,
+            after=at,
+            reached=reached,
+        )
+    except StopJob:
+        remember()
+        raise
+    at = 0
+    remember()
+    job.log(
+        f"{report.blobs} blobs, {report.bytes} bytes: {report.faults} faults, {report.healed} healed, "
+        f"{report.set_aside} set aside"
+    )
+    if not report.is_healthy:
+        raise PermanentError(gettext_noop("the storage has faults: the log says which"))

@@ -23,7 +23,8 @@ def _on_server(name: str) -> Iterator[bool]:
     """A lock of this connection: the server knows all hosts that share the database."""
     key = f"{connection.settings_dict['NAME']}.{name}"[:64]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT GET_LOCK(%s, 0)", [key])
+        # A connection could take a lock of its own again.
+        cursor.execute("SELECT IF(IS_USED_LOCK(%s) = CONNECTION_ID(), 0, GET_LOCK(%s, 0))", [key, key])
         mine = cursor.fetchone() == (1,)
     try:
         yield mine

@@ -21,6 +21,7 @@ SYSTEM_ARTIFACT_CLEANUP = "SYSTEM_ARTIFACT_CLEANUP"
 REPLICATION = "REPLICATION"
 RETENTION = "RETENTION"
 GARBAGE_COLLECTION = "GARBAGE_COLLECTION"
+CHECK_STORAGE = "CHECK_STORAGE"
 PURGE_AUDIT_LOG = "PURGE_AUDIT_LOG"
 WEBHOOK = "WEBHOOK"
 SLACK = "SLACK"
@@ -54,6 +55,7 @@ KINDS: Mapping[str, Kind] = {
     WEBHOOK: Kind("projects.jobs.deliver", max_attempts=3),
     SLACK: Kind("projects.jobs.deliver", max_attempts=3, concurrency=1),
     GARBAGE_COLLECTION: Kind("registry.jobs.collect", concurrency=1),
+    CHECK_STORAGE: Kind("registry.jobs.check_storage", concurrency=1, keep=10),
     PURGE_AUDIT_LOG: Kind("audit.jobs.remove_old", concurrency=1, keep=10),
     RETENTION: Kind("registry.jobs.retain", launch="registry.jobs.repositories_to_judge", max_attempts=3),
     SYSTEM_ARTIFACT_CLEANUP: Kind("registry.jobs.clean_up", concurrency=1),

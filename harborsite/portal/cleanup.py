@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 TABS: Sequence[tuple[str, _StrOrPromise]] = (
     ("garbage_runs", gettext_lazy("Garbage collection")),
     ("purge_runs", gettext_lazy("Log rotation")),
+    ("check_runs", gettext_lazy("Storage check")),
 )
 
 
@@ -86,6 +87,7 @@ class SystemJob:
     run_title: ClassVar[_StrOrPromise]
     run_label: ClassVar[_StrOrPromise]
     run_intro: ClassVar[_StrOrPromise]
+    dry_run_intro: ClassVar[_StrOrPromise] = gettext_lazy("Nothing is removed: the log tells what would be.")
     form: ClassVar[type[forms.Form]]
     runs: ClassVar[type[SystemRuns]]
 
@@ -198,7 +200,7 @@ class SystemJob:
             save,
             title=title,
             crumbs=self._crumbs(title),
-            intro=_("Nothing is removed: the log tells what would be.") if dry_run else self.run_intro,
+            intro=self.dry_run_intro if dry_run else self.run_intro,
             success=_("{count} started.").format(count=1),
             next_url=self._url(),
             submit_label=_("Dry run") if dry_run else self.run_label,

@@ -37,6 +37,7 @@ _PAYLOAD = "payload"  # the parameter that is a message to somebody, shown by it
 _LOG_PARTS = 2_000  # newest parts of a log that a page shows
 
 _KINDS: Mapping[str, _StrPromise] = {
+    "CHECK_STORAGE": gettext_lazy("Storage check"),
     "EXECUTION_SWEEP": gettext_lazy("Sweep of the event log"),
     "GARBAGE_COLLECTION": gettext_lazy("Garbage collection"),
     "PURGE_AUDIT_LOG": gettext_lazy("Log rotation"),

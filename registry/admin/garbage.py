@@ -19,6 +19,7 @@ from harborsite.jobs.kinds import GARBAGE_COLLECTION
 from harborsite.portal import cleanup, scope
 from harborsite.portal.pages import PortalAdmin, administrators_only
 from harborsite.portal.templatetags.portal import binary_size, moment, short_digest
+from registry.admin.checking import StorageCheck
 from registry.admin.display import artifact_url
 from registry.models import Artifact, Blob, Repository
 from registry.services import gc, preview, usage
@@ -154,6 +155,7 @@ class BlobAdmin(PortalAdmin[Blob]):
             path("clean-up/preview/", administrators_only(site, self.preview), name="garbage_preview"),
             path("clean-up/artifacts/<path:name>/", administrators_only(site, self.artifacts), name="footprints"),
             *GarbageCollection(site).urls(),
+            *StorageCheck(site).urls(),
         ]
 
     def preview(self, request: HttpRequest) -> HttpResponse:

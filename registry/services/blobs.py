@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from harborsite.db.exclusive import exclusive
 from harborsite.db.prepared import Insert, Row, columns, instance, prepared
 from harborsite.db.retry import retried
 from projects.models import Project
@@ -25,6 +26,7 @@ from registry.errors import BlobBusy, BlobUnknown
 from registry.models import ArtifactReference, Blob, BlobLink
 from registry.oci.digest import Digest
 from registry.services import limits
+from registry.storage import store
 
 RENEW_AFTER = timedelta(minutes=30)  # how stale the last sign of life may be, a fraction of the grace
 _DELETING_PATIENCE = 5.0  # seconds; removing one file takes milliseconds
@@ -73,7 +75,8 @@ def keep(*, held: HeldBlob) -> None:
 def prepare(*, project: Project, digest: Digest, size: int) -> None:
     """Before bytes are committed: refuse what the quota has no room for, and keep garbage collection off the digest.
 
-    A row that nobody links is renewed, so that it cannot be marked before the push has linked it.
+    A row that nobody links is renewed, so that it cannot be marked before the push has linked it. A removal that a
+    crash has left in the middle is finished first.
     """
     deadline = time.monotonic() + _DELETING_PATIENCE
     while found := _blobs(str(digest)):
@@ -82,7 +85,7 @@ def prepare(*, project: Project, digest: Digest, size: int) -> None:
             return
         if _rescue(blob.pk):
             return
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline and not _finish_removal(blob):
             raise BlobBusy(headers={"Retry-After": "10"})
         time.sleep(0.05)
     quotas.check(project=project, size=size)
@@ -96,6 +99,17 @@ def _rescue(blob: int) -> bool:
             return True
         marked = Blob.objects.filter(pk=blob).exclude(status__in=(Blob.Status.DELETING, Blob.Status.DAMAGED))
         return bool(marked.update(status=Blob.Status.NONE, update_time=now))
+
+
+def _finish_removal(blob: Blob) -> bool:
+    """If nobody is at it any more; as garbage collection does it, the bytes first."""
+    with exclusive("gc") as mine:
+        if not mine:
+            return False
+        store().delete(Digest.parse(blob.digest))
+        with transaction.atomic():
+            Blob.objects.filter(pk=blob.pk, status=Blob.Status.DELETING).delete()
+    return True
 
 
 @prepared

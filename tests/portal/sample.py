@@ -13,7 +13,14 @@ from django.utils import timezone
 from audit.events import Operation, ResourceType
 from audit.services import record
 from harborsite.jobs import schedules
-from harborsite.jobs.kinds import GARBAGE_COLLECTION, REPLICATION, RETENTION, SYSTEM_ARTIFACT_CLEANUP, WEBHOOK
+from harborsite.jobs.kinds import (
+    CHECK_STORAGE,
+    GARBAGE_COLLECTION,
+    REPLICATION,
+    RETENTION,
+    SYSTEM_ARTIFACT_CLEANUP,
+    WEBHOOK,
+)
 from harborsite.jobs.models import FINAL, Execution, Status, Task, TaskLog, Trigger, Worker
 from projects.models import Project, User, WebhookPolicy
 from projects.models.user import ADMIN_ID
@@ -236,6 +243,20 @@ def make_garbage(*projects: Project) -> None:
         run.tasks.update(extra_attrs={**how, **results})
 
 
+def make_checks(shop: Project) -> None:
+    """What two checks of the storage have found and set aside."""
+    damaged = Blob.objects.create(digest=str(Digest.of(b"damaged")), size=9 * _MIB, status=Blob.Status.DAMAGED)
+    BlobLink.objects.create(project=shop, repository_name=f"{shop.name}/storefront", blob=damaged)
+    for content in (b"damaged", b"stray"):
+        keep(content)
+        store().set_aside(Digest.of(content))
+    for dry_run in (True, False):
+        run = make_execution(Status.ERROR, kind=CHECK_STORAGE, extra_attrs={"quick": False, "dry_run": dry_run})
+        found = {"blobs": 4_120, "bytes": 61_000 * _MIB, "faults": 2, "healed": 0, "set_aside": 0 if dry_run else 2}
+        message = "the storage has faults: the log says which"
+        run.tasks.update(extra_attrs={**run.extra_attrs, **found}, status_message=message)
+
+
 def make_policies(shop: Project) -> None:
     """What a project keeps, with a run, and which of its tags are immutable."""
     everywhere = {"repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}]}
@@ -312,6 +333,7 @@ def make_registry() -> User:
     _fill_shop(shop, people)
     make_execution()
     make_garbage(shop, library)
+    make_checks(shop)
     make_policies(shop)
     make_allowlists(shop)
     make_scanners()

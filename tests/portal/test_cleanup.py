@@ -1,8 +1,9 @@
-"""Administration › Clean up: garbage collection and log rotation."""
+"""Administration › Clean up: garbage collection, log rotation and checks of the storage."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.factories import client_for, push
 from tests.images import image
 from tests.portal.conftest import SignedIn
 from tests.registry.conftest import blob_store
+from tests.registry.test_check import spoil
 
 __all__ = ["blob_store"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -129,6 +131,51 @@ def test_old_records_of_chosen_events_go(boss: Client, alice: User) -> None:
     assert "Artifact: Create, Everything but artifacts" in page
 
 
+def test_the_storage_is_checked_and_what_is_set_aside_is_removed_after_a_question(
+    boss: Client, library: Project, blob_store: BlobStore, tmp_path: Path
+) -> None:
+    owner, pushed = client_for(library.owner), image("kept")
+    push(owner, "library/app:v1", pushed)
+    layer = pushed.blobs[1].digest
+    spoil(tmp_path / "registry", layer)
+    assert "Nothing is in quarantine." in boss.get("/clean-up/storage/quarantine/").content.decode()
+    for path, state in (("dry-run", "none"), ("run", "damaged")):
+        assert boss.get(f"/clean-up/storage/{path}/").status_code == 200
+        assert boss.post(f"/clean-up/storage/{path}/", {}).status_code == 302
+        run_everything()
+        assert Blob.objects.get(digest=layer).status == state
+    page = boss.get("/clean-up/storage/").content.decode()
+    assert "2 blobs, " in page
+    assert page.count("1 fault") == 2
+    assert "1 fault, 1 set aside" in page
+    task = Task.objects.latest("pk")
+    log = boss.get(f"/clean-up/storage/{task.execution_id}/log/{task.pk}/").content.decode()
+    assert f"damaged {layer}" in log
+    assert "held by library/app" in log
+
+    page = boss.get("/clean-up/storage/quarantine/").content.decode()
+    assert layer in page
+    assert "library/app" in page
+    chosen = {"_selected_action": [layer, "sha256:0"]}
+    for body in (chosen, {"all": "yes"}):
+        asked = boss.post("/clean-up/storage/quarantine/", body).content.decode()
+        assert "Remove what is in quarantine?" in asked
+        assert f'<input type="hidden" name="_selected_action" value="{layer}">' in asked
+        assert list(blob_store.aside()), "asking removes nothing"
+    boss.post("/clean-up/storage/quarantine/", {**chosen, "confirmed": "yes"})
+    assert not list(blob_store.aside())
+    assert AuditLog.objects.get(resource="quarantine").username == "admin"
+
+    push(owner, "library/app:v1", pushed)
+    boss.post("/clean-up/storage/run/", {"quick": "on"})
+    run_everything()
+    assert Task.objects.latest("pk").status == Status.SUCCESS, "a push has healed it"
+    assert boss.post("/clean-up/storage/schedule/", {"period": "Weekly", "quick": "on"}).status_code == 302
+    schedule = Schedule.objects.get(vendor_type="CHECK_STORAGE")
+    assert schedule.extra_attrs == {"quick": True, "dry_run": False}
+    assert "<dt>Looked at</dt><dd>sizes only</dd>" in boss.get("/clean-up/storage/").content.decode()
+
+
 def test_a_run_is_stopped(boss: Client) -> None:
     boss.post("/clean-up/run/", {"workers": "1"})
     run = Execution.objects.get()
@@ -143,7 +190,10 @@ def test_a_run_is_stopped(boss: Client) -> None:
 PAGES = ("", "run/", "dry-run/", "schedule/", "preview/", "artifacts/library/app/")
 
 
-@pytest.mark.parametrize("page", [*PAGES, *(f"log-rotation/{page}" for page in PAGES[:4])])
+BELOW = [f"{below}/{page}" for below in ("log-rotation", "storage") for page in PAGES[:4]]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *BELOW, "storage/quarantine/"])
 def test_only_administrators_clean_up(alice: User, signed_in: SignedIn, page: str) -> None:
     for who, status in ((alice, 403), (None, 302)):
         assert signed_in(who).get(f"/clean-up/{page}").status_code == status

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 
 from audit.models import AuditLog
+from harborsite.db.exclusive import exclusive
+from harborsite.jobs import engine, runner
+from harborsite.jobs.kinds import CHECK_STORAGE
+from harborsite.jobs.models import Status, Task
+from harborsite.jobs.runner import StopJob
 from harborsite.management.commands import check_storage
 from projects.models import Project
 from registry.models import Blob
 from registry.oci.digest import Digest
 from registry.services import check, gc
 from registry.services.check import Fault, Finding
-from registry.storage import BlobStore
+from registry.storage import BlobStore, streams
 from tests.images import digest_of, image
 from tests.registry import wire
 from tests.registry.test_gc import age, age_files
@@ -223,3 +231,112 @@ def test_young_files_are_left_to_their_push(app: Client, blob_store: BlobStore) 
     blob_store.put(io.BytesIO(b"stray"), Digest.of(b"stray"))
     assert check.check(quarantine=True).is_healthy
     assert faults(check.check(grace=timedelta(seconds=-1))) == {digest_of(b"stray"): Fault.UNKNOWN}
+
+
+def checked(**attrs: Any) -> Task:
+    """A check as a job, run to its end."""
+    task = engine.start(vendor_type=CHECK_STORAGE, extra_attrs=attrs).tasks.get()
+    runner.run(task.pk)
+    task.refresh_from_db()
+    return task
+
+
+def log_of(task: Task) -> str:
+    return "".join(task.log_parts.values_list("text", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_check_is_a_job_that_ends_as_an_error_where_there_are_faults(app: Client, root: Path) -> None:
+    done = checked()
+    assert (done.status, done.extra_attrs["blobs"], done.extra_attrs["faults"]) == (Status.SUCCESS, 3, 0)
+    assert (done.done, done.unit) == (done.total, "bytes")
+    spoil(root, FIRST)
+    assert checked(quick=True).status == Status.SUCCESS
+    tried = checked(dry_run=True)
+    assert (tried.status, tried.status_message) == (Status.ERROR, "the storage has faults: the log says which")
+    assert f"damaged {FIRST}, {len(PUSHED.blobs[1].data)} bytes, held by library/app" in log_of(tried)
+    assert Blob.objects.get(digest=FIRST).status == Blob.Status.NONE
+    assert checked().extra_attrs["set_aside"] == 1
+    assert Blob.objects.get(digest=FIRST).status == Blob.Status.DAMAGED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_check_that_was_ended_goes_on_where_it_was(app: Client, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped by a person, and by a server that stops."""
+    spoil(root, CONFIG)
+    looked_at: list[str] = []
+    is_right, stop_at = check._is, {SECOND}
+
+    def looked(file: Any, digest: Digest, check_stop: Any) -> bool:
+        looked_at.append(str(digest))
+        if str(digest) in stop_at:
+            raise StopJob
+        return is_right(file, digest, check_stop)
+
+    monkeypatch.setattr(check, "_is", looked)
+    order = list(Blob.objects.order_by("pk").values_list("digest", flat=True))
+    stop_at = {order[2]}
+    task = checked(dry_run=True)
+    assert (task.status, task.extra_attrs["blobs"]) == (Status.STOPPED, 2)
+    engine.retry(task=task)
+    monkeypatch.setattr(runner, "_leaving", True)
+    runner.run(task.pk)
+    task.refresh_from_db()
+    assert (task.status, task.extra_attrs["blobs"]) == (Status.PENDING, 2)
+    monkeypatch.setattr(runner, "_leaving", False)
+    stop_at = set()
+    runner.run(task.pk)
+    task.refresh_from_db()
+    assert looked_at == [*order, order[2]], "the server was leaving before it read anything"
+    assert (task.status, task.extra_attrs["blobs"], task.extra_attrs["faults"]) == (Status.ERROR, 3, 1)
+    assert (task.extra_attrs["after"], log_of(task).count("damaged")) == (0, 1), "the next begins anew"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_check_may_be_stopped_in_the_middle_of_a_blob(app: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop() -> None:
+        if pieces.called:
+            raise StopJob
+
+    pieces = Mock(wraps=streams.steps)
+    monkeypatch.setattr(check, "steps", pieces)
+    with pytest.raises(StopJob):
+        check.check(check_stop=stop)
+    assert pieces.call_count == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_bytes_are_set_aside_when_garbage_is_no_longer_collected(
+    app: Client, blob_store: BlobStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob_store.put(io.BytesIO(b"stray"), Digest.of(b"stray"))
+    age_files(root)
+    waits, done = threading.Event(), list[check.Report]()
+    monkeypatch.setattr(check, "_PATIENCE", 0.01)
+
+    def run() -> None:
+        done.append(check.check(quarantine=True, check_stop=waits.set))
+        connection.close()
+
+    with exclusive("gc") as mine:
+        assert mine
+        thread = threading.Thread(target=run)
+        thread.start()
+        assert waits.wait(30)
+        assert not done
+    thread.join()
+    assert done[0].set_aside == 1
+
+
+def test_what_is_aside_is_listed_and_removed_by_choice(app: Client, blob_store: BlobStore, root: Path) -> None:
+    spoil(root, FIRST)
+    blob_store.put(io.BytesIO(b"stray"), Digest.of(b"stray"))
+    age_files(root)
+    check.check(quarantine=True)
+    found = {each.digest: each for each in check.quarantined()}
+    assert (found[FIRST].status, list(found[FIRST].repositories)) == (Blob.Status.DAMAGED, ["library/app"])
+    assert (found[digest_of(b"stray")].status, found[digest_of(b"stray")].size) == (None, 5)
+    assert check.purge(digests=[FIRST, digest_of(b"neither")], actor="mei") == 1
+    assert [each.digest for each in check.quarantined()] == [digest_of(b"stray")]
+    row = AuditLog.objects.get(resource="quarantine")
+    assert (row.username, row.operation, row.data) == ("mei", "delete", {"purged": 1})

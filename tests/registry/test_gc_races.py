@@ -10,7 +10,6 @@ import io
 import json
 import os
 import shutil
-import threading
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -40,10 +39,11 @@ from registry import storage
 from registry.errors import BlobBusy, BlobUnknown, ManifestBlobUnknown, ReferencedByOthers, TagExists
 from registry.models import Artifact, ArtifactReference, Blob, BlobLink, BlobUpload, Repository, Tag
 from registry.oci.digest import Digest
-from registry.services import blobs, copies, deletes, gc, manifests, tags, uploads
+from registry.services import blobs, check, copies, deletes, gc, manifests, tags, uploads
 from registry.storage.filesystem import FilesystemStore
 from tests import images
 from tests.images import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Manifest, index_of
+from tests.registry.points import Killed, Points, before, kill
 
 REPOSITORIES = ("library/app", "library/web", "commons/app")
 TAGS = ("a", "b", "c")
@@ -70,71 +70,6 @@ CONTENT = {blob.digest: blob.data for blob in (*CONFIGS, *LAYERS)}
 
 repositories, names = st.sampled_from(REPOSITORIES), st.sampled_from(TAGS)
 contents, somewhere = st.sampled_from([*CONFIGS, *LAYERS]), st.integers(0, 15)
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class Points:
-    """Where a process may end or others may come in between: around commits, and around files that come or go."""
-
-    def __init__(self) -> None:
-        self._left = -1
-        self._then: Callable[[], object] = kill
-
-    def at(self, number: int, then: Callable[[], object]) -> Points:
-        self._left, self._then = number, then
-        return self
-
-    def __enter__(self) -> Points:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._left = -1
-
-    def pass_one(self) -> None:
-        if self._left < 0 or connection.in_atomic_block or threading.current_thread() is not threading.main_thread():
-            return
-        self._left -= 1
-        if self._left < 0:
-            self._then()
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def passing(*args: Any, **kwargs: Any) -> Any:
-            self.pass_one()
-            result = function(*args, **kwargs)
-            self.pass_one()
-            return result
-
-        return passing
-
-    def around_commit(self, leave: Callable[..., Any]) -> Callable[..., Any]:
-        """Before an outermost commit a process can only end, which takes the transaction back; after it, as above."""
-
-        def leaving(atomic: Any, *error: Any) -> Any:
-            if self._left >= 0 and self._then is kill and error[0] is None and not connection.savepoint_ids:
-                self._left -= 1
-                if self._left < 0:
-                    leave(atomic, Killed, Killed(), None)
-                    raise Killed
-            result = leave(atomic, *error)
-            self.pass_one()
-            return result
-
-        return leaving
-
-
-def before(point: Callable[[], None], function: Callable[..., Any]) -> Callable[..., Any]:
-    def passing(*args: Any, **kwargs: Any) -> Any:
-        point()
-        return function(*args, **kwargs)
-
-    return passing
-
-
-def kill() -> None:
-    raise Killed
 
 
 class Registry(RuleBasedStateMachine):
@@ -408,6 +343,37 @@ class Registry(RuleBasedStateMachine):
         which = next(each for each in MANIFESTS if each.digest == digest)
         self._collect_while_pushing(where, repository, which, tag, delete_untagged=False, asks=False)
 
+    # --- checks of the storage ---------------------------------------------------------------------
+
+    @rule(where=st.none() | st.integers(0, 15))
+    def check_the_storage_and_crash(self, where: int | None) -> None:
+        with suppress(Killed), self.points.at(-1 if where is None else where, kill):
+            self._check(quarantine=True)
+
+    @rule(where=st.integers(0, 15), delete_untagged=st.booleans())
+    def check_the_storage_while_garbage_is_collected(self, where: int, delete_untagged: bool) -> None:
+        def collect() -> None:
+            with suppress(gc.AlreadyRunning):  # bytes are being set aside
+                self._collect(delete_untagged)
+
+        with self.points.at(where, collect):
+            self._check(quarantine=True)
+
+    @rule(where=st.integers(0, 15), delete_untagged=st.booleans())
+    def collect_garbage_while_the_storage_is_checked(self, where: int, delete_untagged: bool) -> None:
+        with self.points.at(where, lambda: self._check(quarantine=False)):
+            self._collect(delete_untagged)
+
+    @rule(where=st.integers(0, 15), repository=repositories, which=st.sampled_from(MANIFESTS), tag=names)
+    def push_while_the_storage_is_checked(self, where: int, repository: str, which: Manifest, tag: str) -> None:
+        with self.points.at(where, lambda: self._check(quarantine=False)):
+            self._push(repository, which, tag)
+
+    def _check(self, *, quarantine: bool) -> None:
+        """Nothing is ever damaged here; what a crash left behind is unknown."""
+        found = check.check(quarantine=quarantine).findings
+        assert {finding.fault for finding in found} <= {check.Fault.UNKNOWN}
+
     def _collect(self, delete_untagged: bool) -> gc.Result:
         result = gc.run(delete_untagged=delete_untagged, report=lambda line: None)
         self._forget_untagged()
@@ -478,8 +444,9 @@ def test_no_needed_blob_is_lost_and_no_other_stays(
     points = Points()
     monkeypatch.setattr(transaction.Atomic, "__exit__", points.around_commit(transaction.Atomic.__exit__))
     monkeypatch.setattr(transaction.Atomic, "__enter__", before(points.pass_one, transaction.Atomic.__enter__))
-    for name in ("_place", "delete"):
+    for name in ("_place", "delete", "set_aside"):
         monkeypatch.setattr(FilesystemStore, name, points.around(getattr(FilesystemStore, name)))
+    monkeypatch.setattr(blobs, "_DELETING_PATIENCE", 0.1)  # whoever is at it waits for us
     Registry.root, Registry.points = tmp_path / "registry", points
     further = int(os.environ.get("RACES", "0"))
     run_state_machine_as_test(

@@ -59,7 +59,7 @@ class Command(OperatorCommand):
                 "{blobs} blobs, {size}: {faults} faults, {healed} healed, {set_aside} set aside, {purged} purged, "
                 "{quarantined} in quarantine"
             )
-            numbers = asdict(report) | {"size": human_size(report.bytes), "faults": len(report.findings)}
+            numbers = asdict(report) | {"size": human_size(report.bytes)}
             self.stdout.write(counts.format(**numbers))
         if not report.is_healthy:
             sys.exit(1)
