@@ -1,4 +1,4 @@
-"""`python -m bench.api`: the REST API on demo content, each row beside docker-registry's manifest GET."""
+"""`python -m bench.api`: the REST API on demo content, each row in turns with docker-registry's manifest GET."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from statistics import median
 
 from bench import load, report
 from bench.rows import Target
-from bench.servers import token_of
-from tests.services import Site, docker_registry, harborsite, own_database
+from bench.servers import processor_seconds, token_of
+from tests.services import Site, docker_registry_process, harborsite, own_database
 
 BEGIN, END = "<!-- api -->", "<!-- /api -->"
 SIZE = "40x20x5"  # what Harbor's figures were measured on
@@ -67,16 +67,32 @@ ROWS = (
 
 
 @dataclass
-class Figures:
-    """Every round's figures of one row at one number of connections; `peer` was measured right before each."""
+class Readings:
+    """One server's figures of all rounds: requests per second, their p95 and how long a processor had each in hand."""
 
-    ours: list[float] = field(default_factory=list)
-    p95: list[float] = field(default_factory=list)
-    peer: list[float] = field(default_factory=list)
+    per_second: list[float] = field(default_factory=list)
+    p95_ms: list[float] = field(default_factory=list)
+    processor_ms: list[float] = field(default_factory=list)
+
+    def add(self, pid: int, url: str, headers: Mapping[str, str], connections: int, seconds: float) -> None:
+        before = processor_seconds(pid)
+        read = load.wrk(url, headers, connections, seconds)
+        spent = processor_seconds(pid) - before
+        self.per_second.append(read.per_second)
+        self.p95_ms.append(read.p95_ms)
+        self.processor_ms.append(spent * 1000 / (read.per_second * seconds))
+
+
+@dataclass
+class Figures:
+    """One row at one number of connections; docker-registry, the peer, was measured right before each of ours."""
+
+    ours: Readings = field(default_factory=Readings)
+    peer: Readings = field(default_factory=Readings)
 
     @property
     def ratio(self) -> float:
-        return median(ours / peer for ours, peer in zip(self.ours, self.peer, strict=True))
+        return median(ours / peer for ours, peer in zip(self.ours.per_second, self.peer.per_second, strict=True))
 
 
 Results = Mapping[tuple[str, int], Figures]
@@ -106,7 +122,7 @@ def main() -> int:
 
 def measure(rows: Sequence[Row], options: argparse.Namespace) -> Results:
     results: dict[tuple[str, int], Figures] = {}
-    with servers() as (site, peer):
+    with servers() as (site, peer, peer_pid):
         signed_in = {"Cookie": session(site)}
         credentials = base64.b64encode(f"admin:{site.password}".encode()).decode()
         by_password = {"Authorization": f"Basic {credentials}"}
@@ -114,23 +130,29 @@ def measure(rows: Sequence[Row], options: argparse.Namespace) -> Results:
             for connections in options.connections:
                 for row in rows:
                     headers = by_password if row.with_password else signed_in
-                    theirs = load.wrk(peer.url("manifests/v042"), load.reader(peer.token), connections, 1)
-                    ours = load.wrk(site.url + row.path, headers, connections, options.seconds)
+                    manifest, reader = peer.url("manifests/v042"), load.reader(peer.token)
                     figures = results.setdefault((row.title, connections), Figures())
-                    figures.peer.append(theirs.per_second)
-                    figures.ours.append(ours.per_second)
-                    figures.p95.append(ours.p95_ms)
+                    figures.peer.add(peer_pid, manifest, reader, connections, options.seconds)
+                    figures.ours.add(
+                        site.server.process.pid, site.url + row.path, headers, connections, options.seconds
+                    )
                     print(
-                        f"{number + 1}/{options.rounds} {row.title}, {connections}: {ours.per_second:,.0f} 1/s, "
-                        f"p95 {ours.p95_ms:.1f} ms, docker-registry {theirs.per_second:,.0f}",
+                        f"{number + 1}/{options.rounds} {row.title}, {connections}: {_told(figures.ours)}, "
+                        f"docker-registry {_told(figures.peer)}",
                         file=sys.stderr,
                     )
     return results
 
 
+def _told(read: Readings) -> str:
+    return (
+        f"{read.per_second[-1]:,.0f} 1/s, p95 {read.p95_ms[-1]:.1f} ms, {read.processor_ms[-1]:.2f} ms of a processor"
+    )
+
+
 @contextmanager
-def servers() -> Iterator[tuple[Site, Target]]:
-    """Harborsite with the demo content, and docker-registry with an image."""
+def servers() -> Iterator[tuple[Site, Target, int]]:
+    """Harborsite with the demo content, and docker-registry with an image and its process id."""
     with own_database() as database, harborsite(database) as site:
         site.manage("seed_demo", "--size", SIZE)
         auth = {
@@ -140,10 +162,10 @@ def servers() -> Iterator[tuple[Site, Target]]:
             "rootcertbundle": str(site.data / "secret" / "root.crt"),
         }
         quiet = {"level": "error", "accesslog": {"disabled": True}}
-        with docker_registry(auth={"token": auth}, log=quiet) as host:
-            peer = Target("docker-registry", int(host.rpartition(":")[2]), token_of(site))
+        with docker_registry_process(auth={"token": auth}, log=quiet) as registry:
+            peer = Target("docker-registry", int(registry.host.rpartition(":")[2]), token_of(site))
             peer.fill()
-            yield site, peer
+            yield site, peer, registry.server.process.pid
 
 
 def session(site: Site) -> str:
@@ -161,28 +183,29 @@ def session(site: Site) -> str:
 
 
 def verdict(row: Row, results: Results) -> tuple[bool, str]:
-    """Whether the row holds what it must, and the cell that says so; told at JUDGED connections alone."""
+    """Whether the row holds what it must, and the cells that say so; told at JUDGED connections alone."""
     figures = results.get((row.title, JUDGED))
     if figures is None:
         return True, ""
-    times = figures.ratio / (row.harbor / HARBOR_PEER)
+    harbor = row.harbor / HARBOR_PEER
+    times = figures.ratio / harbor
     reached = report.verdict(times >= row.must, times >= GOAL)
-    return times >= row.must, f"{row.harbor / HARBOR_PEER:.2f}x | {times:.1f}x | {row.must}x | {reached}"
+    spent = f"{median(figures.ours.processor_ms):.2f}, {median(figures.peer.processor_ms):.2f}"
+    cells = f"{spent} | {figures.ratio:.2f}x | {harbor:.2f}x | {times:.1f}x | {row.must}x | {reached}"
+    return times >= row.must, cells
 
 
 def table(rows: Sequence[Row], results: Results) -> str:
     connections = sorted({number for _title, number in results})
     head = " | ".join(f"{number}: 1/s, p95" for number in connections)
     lines = [
-        f"| | {head} | ratio | Harbor's ratio | times Harbor | must | reached |",
-        f"|---|{'--:|' * len(connections)}--:|--:|--:|--:|---|",
+        f"| | {head} | processor ms, docker-registry's | ratio | Harbor's ratio | times Harbor | must | reached |",
+        f"|---|{'--:|' * len(connections)}--:|--:|--:|--:|--:|---|",
     ]
     for row in rows:
-        found = [results[row.title, number] for number in connections]
-        cells = [f"{median(each.ours):,.0f}, {median(each.p95):.0f} ms" for each in found]
-        judged = results.get((row.title, JUDGED))
-        ratio = f"{judged.ratio:.2f}x" if judged else ""
-        lines.append(f"| {row.title} | {' | '.join(cells)} | {ratio} | {verdict(row, results)[1]} |")
+        found = [results[row.title, number].ours for number in connections]
+        cells = [f"{median(each.per_second):,.0f}, {median(each.p95_ms):.0f} ms" for each in found]
+        lines.append(f"| {row.title} | {' | '.join(cells)} | {verdict(row, results)[1]} |")
     return "\n".join(lines)
 
 

@@ -43,6 +43,12 @@ def _pss(pid: int) -> float:
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
 
 
+def processor_seconds(pid: int) -> float:
+    """The time on a processor that a process tree has had so far."""
+    threads = [task for each in (pid, *descendants(pid)) for task in Path(f"/proc/{each}/task").iterdir()]
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in threads) / 1e9
+
+
 @contextmanager
 def both(idle: float) -> Iterator[tuple[Weight, Target, Target]]:
     """Harborsite's weight, then docker-registry and Harborsite; one token of our service opens both."""

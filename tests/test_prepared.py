@@ -19,6 +19,7 @@ from harborsite.db.prepared import (
     prepared_change,
     prepared_count,
     prepared_models,
+    prepared_sum,
 )
 from projects.models import Member, Project, User, UserGroup
 from registry.models import BlobUpload
@@ -119,6 +120,18 @@ def test_objects_come_with_what_was_asked_for(
     assert _with_owner(0) == []
     assert _owned(commons.owner_id) == 2
     assert _owned(0) == 0
+
+
+@prepared_sum("role")
+def _roles(project: int) -> QuerySet[Member]:
+    return Member.objects.filter(project=project)
+
+
+def test_a_sum_is_a_number_even_of_nothing(commons: Project, bob: User) -> None:
+    assert _roles(0) == 0
+    held = sum(Member.objects.filter(project=commons).values_list("role", flat=True))
+    Member.objects.create(project=commons, user=bob, role=4)
+    assert _roles(commons.pk) == held + 4
 
 
 @prepared_models

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import AutoField, BooleanField, Count, DateTimeField, Field, Model, QuerySet
+from django.db.models import Aggregate, AutoField, BooleanField, Count, DateTimeField, Field, Model, QuerySet, Sum
 from django.db.models.base import ModelState
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 from django.utils import timezone
@@ -139,8 +139,12 @@ class PreparedModels(_Query):
         return sql, parameters, _making(compiler, _converting(compiler))
 
 
-class PreparedCount(_Query):
-    """How many rows a query has."""
+class PreparedTotal(_Query):
+    """One number about all rows of a query: how many they are, or the sum of one column."""
+
+    def __init__(self, build: Callable[..., Any], aggregate: Aggregate) -> None:
+        super().__init__(build)
+        self._aggregate = aggregate
 
     if TYPE_CHECKING:
 
@@ -150,10 +154,10 @@ class PreparedCount(_Query):
         query: Any = built.order_by().query.chain()
         query.select_related, query.default_cols = False, False
         query.clear_select_clause()
-        query.add_annotation(Count("*"), "total")
+        query.add_annotation(self._aggregate, "total")
         query.set_annotation_mask({"total"})
         sql, parameters = query.get_compiler(built.db).as_sql()
-        return sql, parameters, lambda rows: rows[0][0]
+        return sql, parameters, lambda rows: int(rows[0][0] or 0)
 
 
 def _converting(compiler: Any) -> Finish:
@@ -337,9 +341,14 @@ def prepared_models(build: Callable[..., QuerySet[Any]]) -> PreparedModels:
     return PreparedModels(build)
 
 
-def prepared_count(build: Callable[..., QuerySet[Any]]) -> PreparedCount:
+def prepared_count(build: Callable[..., QuerySet[Any]]) -> PreparedTotal:
     """See the module's description; what is counted are the rows of the QuerySet that the function returns."""
-    return PreparedCount(build)
+    return PreparedTotal(build, Count("*"))
+
+
+def prepared_sum(column: str) -> Callable[[Callable[..., QuerySet[Any]]], PreparedTotal]:
+    """The same for the sum of a column; 0 where there are no rows."""
+    return lambda build: PreparedTotal(build, Sum(column))
 
 
 def prepared_change(build: Callable[..., Change]) -> PreparedChange:

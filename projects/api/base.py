@@ -119,7 +119,10 @@ class ProjectView(ApiView):
     """A view below `/projects/{project_name_or_id}`; its actions are those of the role table in that project."""
 
     def authorise(self, action: str) -> None:
-        found = self.find_project()
+        self.admit(action, self.find_project())
+
+    def admit(self, action: str, found: Project | None) -> None:
+        """Raise unless who asks may do `action` in the project that was found."""
         if found is not None and (action == ANYONE or can(self.who, action, found)):
             self.project = found
             return

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet
 
+from harborsite.db.prepared import prepared
 from harborsite.principal import Principal
 from projects.models import Project
 
@@ -29,15 +30,21 @@ class Statistics:
 
 
 def count(who: Principal) -> Statistics:
-    """Two queries."""
-    public, private = Project.objects.filter(public=True), Project.objects.filter(public=False)
-    if not who.is_superuser:
-        private = private.with_footing(who)
-    (public_projects, public_repositories), (private_projects, private_repositories) = map(_sizes, (public, private))
+    """One query."""
+    rows = _everything() if who.is_superuser else _sizes(Project.objects.visible_to(who))
+    sizes = {public: (projects, repositories) for public, projects, repositories in rows}
+    (private_projects, private_repositories), (public_projects, public_repositories) = (
+        sizes.get(public, (0, 0)) for public in (False, True)
+    )
     return Statistics(public_projects, private_projects, public_repositories, private_repositories)
 
 
-def _sizes(projects: QuerySet[Project]) -> tuple[int, int]:
-    """How many projects and how many repositories in them."""
-    found = projects.aggregate(projects=Count("pk", distinct=True), repositories=Count("repositories"))
-    return found["projects"], found["repositories"]
+def _sizes(projects: QuerySet[Project]) -> QuerySet[Project, tuple[bool, int, int]]:
+    """How many private and how many public projects there are, and how many repositories in them."""
+    numbers = {"projects": Count("pk", distinct=True), "held": Count("repositories")}
+    return projects.order_by().values_list("public").annotate(**numbers)
+
+
+@prepared
+def _everything() -> QuerySet[Project, tuple[bool, int, int]]:
+    return _sizes(Project.objects.all())

@@ -124,10 +124,9 @@ class ArtifactsView(ArtifactBase):
 
     def authorise(self, action: str) -> None:
         """An administrator's list of a project that is not there is empty, and no error."""
-        missing = self.find_project() is None and self.who.is_superuser
-        if missing and self.request.method != "POST":
-            return
-        super().authorise(action)
+        found = self.find_project()
+        if found is not None or not self.who.is_superuser or self.request.method == "POST":
+            self.admit(action, found)
 
     def get(self, request: Request, project_name_or_id: str, repository_name: str) -> Paged[ShownArtifact]:
         project, wanted = getattr(self, "project", None), Wanted.of(request)

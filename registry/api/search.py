@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
-from django.db.models import Sum
+from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from harborsite.api import parameters
 from harborsite.api.answers import Answer
+from harborsite.db.prepared import prepared_sum
 from projects.api.base import ANYONE, ApiView
 from projects.api.projects import ShownProject, repository_counts, visible
 from projects.api.projects import render as render_project
@@ -97,11 +98,12 @@ class StatisticsView(ApiView):
                 "private_repo_count": found.private_repositories,
                 "total_project_count": found.projects if everything else 0,
                 "total_repo_count": found.repositories if everything else 0,
-                "total_storage_consumption": _stored() if everything else 0,
+                "total_storage_consumption": _bytes_stored() if everything else 0,
             }
         )
 
 
-def _stored() -> int:
-    """Bytes on disk: every blob once."""
-    return Blob.objects.aggregate(total=Sum("size"))["total"] or 0
+@prepared_sum("size")
+def _bytes_stored() -> QuerySet[Blob]:
+    """Every blob once."""
+    return Blob.objects.all()

@@ -26,8 +26,7 @@ def names(*, repository_name: str, last: str, limit: int | None) -> tuple[Sequen
     found = _repositories(repository_name)
     if not found:
         raise RepositoryNotFound(f"repository {repository_name} not found")
-    rows = [name for (name,) in _names_after(limit)(found[0][0], last)]
-    return (rows, False) if limit is None else (rows[:limit], len(rows) > limit)
+    return _cut(_names_after(limit)(found[0][0], last), limit)
 
 
 @prepared
@@ -49,19 +48,24 @@ def _names_after(limit: int | None) -> Prepared:
 
 def catalog(*, last: str, limit: int | None) -> tuple[Sequence[str], bool]:
     """Repositories that hold something, in byte order."""
-    rows = (
-        Repository.objects.filter(Exists(Artifact.objects.filter(repository=OuterRef("pk"))))
-        .order_by("name")
-        .values_list("name", flat=True)
-    )
-    return _page(rows.filter(name__gt=last) if last else rows, limit)
+    return _cut(_repositories_after(limit)(last), limit)
 
 
-def _page(rows: QuerySet[Repository, str], limit: int | None) -> tuple[Sequence[str], bool]:
-    if limit is None:
-        return list(rows), False
-    found = list(rows[: limit + 1])
-    return found[:limit], len(found) > limit
+@lru_cache(maxsize=32)
+def _repositories_after(limit: int | None) -> Prepared:
+    @prepared
+    def page(last: str) -> QuerySet[Repository, tuple[str]]:
+        rows = Repository.objects.filter(Exists(Artifact.objects.filter(repository=OuterRef("pk"))), name__gt=last)
+        names = rows.order_by("name").values_list("name")
+        return names if limit is None else names[: limit + 1]
+
+    return page
+
+
+def _cut(rows: Sequence[tuple[str]], limit: int | None) -> tuple[Sequence[str], bool]:
+    """The names of a page that was asked for with one row more, and whether there are more."""
+    names = [name for (name,) in rows]
+    return (names, False) if limit is None else (names[:limit], len(names) > limit)
 
 
 @retried
