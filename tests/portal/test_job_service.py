@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -119,3 +120,19 @@ def test_nobody_else_steers_jobs(path: str, alice: User, signed_in: SignedIn) ->
     assert not PausedQueue.objects.exists()
     assert not Task.objects.filter(stop_requested=True).exists()
     assert Execution.objects.filter(status=Status.RUNNING).count() == 2
+
+
+def test_how_many_workers_are_busy_is_drawn_and_written(boss: Client) -> None:
+    assert "No worker is running." in boss.get("/job-service/").content.decode()
+    running("one:1")
+    now = timezone.now()
+    for name in ("one:2", "two:1", "two:2"):
+        Worker.objects.create(name=name, host=name.partition(":")[0], pid=7, start_time=now, heartbeat=now)
+    for below in ("", "schedules/", "workers/"):
+        page = boss.get(f"/job-service/{below}").content.decode()
+        chart = page[page.index('<svg class="donut"') : page.index("</svg>", page.index('<svg class="donut"'))]
+        assert 'aria-label="1 of 4 busy"' in chart
+        lengths = [float(length) for length in re.findall(r'stroke-dasharray="([\d.]+)', chart)]
+        assert lengths[1] == pytest.approx(3 * lengths[0], abs=0.02)
+        for label, number in (("Busy", 1), ("Free", 3)):
+            assert f'</span>{label}</th><td class="number">{number}</td>' in page, below

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from harborsite.jobs import dashboard
 from harborsite.jobs.kinds import SCHEDULER
 from harborsite.jobs.models import Schedule, Task
-from harborsite.portal import scope
+from harborsite.portal import charts, scope
 from harborsite.portal.navigation import Link
 from harborsite.portal.pages import PortalAdmin, administrators_only
 from harborsite.portal.runs import clock, kind_label
@@ -95,6 +95,8 @@ class ScheduleAdmin(PortalAdmin[Schedule]):
         queues = dashboard.queues()
         waiting = sorted((queue for queue in queues if queue.count), key=lambda queue: -queue.count)
         pools, work = dashboard.pools(), dashboard.work()
+        number, busy = sum(len(pool.workers) for pool in pools), sum(w.name in work for p in pools for w in p.workers)
+        workers = charts.parts([(_("Busy"), busy), (_("Free"), number - busy)])
         tabs = (("job_queues", _("Queues")), ("job_schedules", _("Schedules")), ("job_workers", _("Workers")))
         urls = [(label, reverse(f"admin:{view}")) for view, label in tabs]
         return {
@@ -105,8 +107,10 @@ class ScheduleAdmin(PortalAdmin[Schedule]):
             "others_waiting": sum(queue.count for queue in waiting[_SHOWN_KINDS:]),
             "schedule_count": Schedule.objects.count(),
             "schedules_paused": any(queue.paused for queue in queues if queue.kind == SCHEDULER),
-            "workers_busy": sum(worker.name in work for pool in pools for worker in pool.workers),
-            "workers_all": sum(len(pool.workers) for pool in pools),
+            "workers_busy": busy,
+            "workers_all": number,
+            "workers": workers,
+            "workers_chart": charts.donut(workers, _("{busy} of {all} busy").format(busy=busy, all=number)),
             "page_tabs": [Link(label, url, request.path == url) for label, url in urls],
             "poll_seconds": _POLL_SECONDS,
         }
