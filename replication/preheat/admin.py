@@ -16,10 +16,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.portal import scope
-from harborsite.portal.pages import PortalAdmin, administrators_only
+from harborsite.portal.pages import SwitchedAdmin, administrators_only
 from harborsite.portal.runs import state_badge
 from harborsite.portal.templatetags.portal import moment
 from harborsite.portal.trials import tried_form_page
+from projects.models import User
 from replication.models import PreheatInstance
 from replication.preheat import instances
 
@@ -104,7 +105,7 @@ class InstanceForm(forms.Form):
 
 
 @admin.register(PreheatInstance)
-class PreheatInstanceAdmin(PortalAdmin[PreheatInstance]):
+class PreheatInstanceAdmin(SwitchedAdmin[PreheatInstance]):
     """The list of instances, and the form of one."""
 
     list_display = ("instance_name", "state", "endpoint_shown", "provider_shown", "access", "created", "about")
@@ -216,22 +217,8 @@ class PreheatInstanceAdmin(PortalAdmin[PreheatInstance]):
         user = scope.signed_in(request)
         self.each(request, rows, lambda row: instances.make_default(instance=row, actor=user), _("{count} changed."))
 
-    @admin.action(permissions=["change"], description=gettext_lazy("Enable"))
-    def enable(self, request: HttpRequest, rows: QuerySet[PreheatInstance]) -> None:
-        self._set_enabled(request, rows, True)
-
-    @admin.action(permissions=["change"], description=gettext_lazy("Disable"))
-    def disable(self, request: HttpRequest, rows: QuerySet[PreheatInstance]) -> None:
-        self._set_enabled(request, rows, False)
-
-    def _set_enabled(self, request: HttpRequest, rows: QuerySet[PreheatInstance], enabled: bool) -> None:
-        user = scope.signed_in(request)
-        self.each(
-            request,
-            rows,
-            lambda row: instances.set_enabled(instance=row, enabled=enabled, actor=user),
-            _("{count} changed."),
-        )
+    def switch(self, row: PreheatInstance, *, on: bool, actor: User) -> None:
+        instances.set_enabled(instance=row, enabled=on, actor=actor)
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[PreheatInstance]) -> HttpResponse | None:
