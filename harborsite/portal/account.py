@@ -118,6 +118,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         "title": _("Sign up"),
         "form": form,
         "submit_label": _("Sign up"),
+        "guarded": True,
         "cancel_url": reverse("admin:login"),
     }
     return render(request, "portal/form.html", {**admin.site.each_context(request), **context})
@@ -176,7 +177,11 @@ def profile(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("Your profile has been saved."))
             return HttpResponseRedirect(reverse("admin:profile"))
-    context = {"title": _("User profile"), "form": form, "submit_label": _("Save"), "profile": user}
+    context = {"title": _("User profile"), "form": form, "submit_label": _("Save"), "guarded": True}
     if user.is_of_directory:
-        context |= {"submit_label": "", "intro": _("This is what the directory says of you. Change it there.")}
-    return render(request, "portal/profile.html", {**admin.site.each_context(request), **context})
+        context |= {
+            "submit_label": "",
+            "guarded": False,
+            "intro": _("This is what the directory says of you. Change it there."),
+        }
+    return render(request, "portal/form.html", {**admin.site.each_context(request), **context})

@@ -204,6 +204,7 @@ class SystemJob:
             success=_("{count} started.").format(count=1),
             next_url=self._url(),
             submit_label=_("Dry run") if dry_run else self.run_label,
+            guarded=False,
         )
 
     def schedule(self, request: HttpRequest) -> HttpResponse:

@@ -316,7 +316,9 @@ def form_page(
 ) -> HttpResponse:
     """Show a form, or hand what was entered to a service and go on; a refusal is shown above the form.
 
-    What `save` returns is where to go instead of `next_url`, if it is an address.
+    What `save` returns is where to go instead of `next_url`, if it is an address. The form can be sent once something
+    has changed, and asks before that is lost (forms.js): `ready` lets it be sent as it stands, and `guarded=False` is
+    for forms that begin something instead of keeping it.
     """
     if answer := judgement(request, form):
         return answer
@@ -330,5 +332,6 @@ def form_page(
             return HttpResponseRedirect(made if isinstance(made, str) else next_url)
     frame = {**site.each_context(request), **project_context(request)}
     context.setdefault("submit_label", _("Save"))
+    context.setdefault("guarded", bool(context["submit_label"]))
     context.setdefault("cancel_url", next_url)
     return render(request, template, {**frame, **context, "form": form})

@@ -115,5 +115,5 @@ def page(request: HttpRequest) -> HttpResponse:
         with override(form.cleaned_data["language"]):
             messages.success(request, _("Your preferences have been saved."))
         return _keep(request, HttpResponseRedirect(reverse("admin:preferences")), **form.cleaned_data)
-    context = {"title": _("Preferences"), "form": form, "submit_label": _("Save")}
+    context = {"title": _("Preferences"), "form": form, "submit_label": _("Save"), "guarded": True}
     return render(request, "portal/form.html", {**admin.site.each_context(request), **context})

@@ -37,7 +37,12 @@ def tried_form_page(
         return form_page(site, request, form, save, **context)
     if may_lack:
         form.fields[may_lack].required = False
-    frame = {**site.each_context(request), "submit_label": _("Save"), "cancel_url": context["next_url"]}
+    frame = {
+        **site.each_context(request),
+        "submit_label": _("Save"),
+        "guarded": True,
+        "cancel_url": context["next_url"],
+    }
     return render(request, context["template"], {**frame, **context, "form": form, "answer": _answer(form, ask)})
 
 

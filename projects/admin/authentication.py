@@ -173,6 +173,7 @@ def _further() -> list[Source]:
 
 def _page(site: PortalSite, request: HttpRequest, form: AuthenticationForm) -> HttpResponse:
     context = {"title": _("Authentication"), "form": form, "order": sources.order(), "further": _further()}
+    context["guarded"] = True
     return render(request, "projects/authentication.html", {**site.each_context(request), **context})
 
 

@@ -244,6 +244,7 @@ class RobotAdmin(SwitchedAdmin[Robot]):
             title=_("New robot account"),
             form=form,
             submit_label=_("Create robot account"),
+            guarded=True,
             cancel_url=self._url("robots", request),
         )
 
@@ -272,8 +273,9 @@ class RobotAdmin(SwitchedAdmin[Robot]):
             title=robot.username,
             form=form,
             read_only=not may_change,
+            guarded=may_change,
             secret_url=self._url("robot_secret", request, robot.pk) if may_change else None,
-            submit_label=_("Save"),
+            submit_label=_("Save") if may_change else "",
             cancel_url=self._url("robots", request),
         )
 

@@ -312,6 +312,7 @@ class WebhookPolicyAdmin(SwitchedAdmin[WebhookPolicy], ProjectPartAdmin[WebhookP
                 "A made-up event is sent to {addresses}. Whoever acts on such events will take it for a real one."
             ).format(addresses=", ".join(target["address"] for target in policy.targets)),
             submit_label=_("Send"),
+            guarded=False,
             success=_("The test is being delivered."),
             next_url=self.url_of(policy),
         )

@@ -86,6 +86,7 @@ def page(site: PortalSite, request: HttpRequest, artifact: Artifact) -> HttpResp
             (_("Copy"), ""),
         ],
         submit_label=_("Copy"),
+        guarded=False,
         success=_("The artifact has been copied."),
         next_url=here,
     )

@@ -172,6 +172,7 @@ class RetentionAdmin(ProjectPartAdmin[RetentionPolicy]):
             success=_("The rule has been saved."),
             next_url=self._url(request),
             intro=_("What no rule keeps is deleted by a run, with all its tags. Immutable tags always stay."),
+            ready=not name,
         )
 
     def _rule(self, request: HttpRequest, name: str) -> dict[str, Any]:
@@ -256,6 +257,7 @@ class RetentionAdmin(ProjectPartAdmin[RetentionPolicy]):
             success=_("{count} started.").format(count=1),
             next_url=self._url(request),
             submit_label=_("Run now"),
+            guarded=False,
         )
 
     def dry_run(self, request: HttpRequest) -> HttpResponse:
@@ -276,6 +278,7 @@ class RetentionAdmin(ProjectPartAdmin[RetentionPolicy]):
             success=_("{count} started.").format(count=1),
             next_url=self._url(request),
             submit_label=_("Dry run"),
+            guarded=False,
         )
 
     def _existing(self, request: HttpRequest) -> RetentionPolicy:
@@ -421,6 +424,7 @@ class ImmutableRuleAdmin(SwitchedAdmin[ImmutableRule], ProjectPartAdmin[Immutabl
             save,
             title=_("Edit immutability rule") if rule else _("New immutability rule"),
             intro=_("Tags that match can be neither moved nor deleted, by nobody, until the rule is off."),
+            ready=rule is None,
             success=_("The rule has been saved."),
             next_url=reverse("admin:immutable_rules", args=[project.name]),
         )

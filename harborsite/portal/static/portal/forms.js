@@ -15,4 +15,48 @@
     }
     control.setAttribute("aria-describedby", texts.join(" "));
   });
+
+  const form = document.querySelector("form[data-guarded]");
+  if (!form) return;
+  const save = form.querySelector("button.primary[type=submit]");
+  const question = document.getElementById("unsaved");
+  let sending = false;
+
+  // Against what the server sent, not against what was there when the script began: browsers restore what was typed.
+  function differs(control) {
+    if (control.type === "checkbox" || control.type === "radio") return control.checked !== control.defaultChecked;
+    if (control instanceof HTMLSelectElement) {
+      const given = [...control.options].findIndex((option) => option.defaultSelected);
+      return control.selectedIndex !== Math.max(given, 0);
+    }
+    return "defaultValue" in control && control.value !== control.defaultValue;
+  }
+
+  const isChanged = () => "changed" in form.dataset || [...form.elements].some(differs);
+  const update = () => { save.disabled = !("ready" in form.dataset || isChanged()); };
+
+  form.addEventListener("input", update);
+  form.addEventListener("submit", () => { sending = true; });
+  document.addEventListener("htmx:afterSettle", update);
+  window.addEventListener("pageshow", () => { sending = false; update(); });
+
+  // Links of the portal are asked about in its own language; closing, reloading and going back by the browser.
+  window.addEventListener("beforeunload", (event) => {
+    if (!sending && isChanged()) event.preventDefault();
+  });
+  let destination = "";
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]");
+    const elsewhere = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || link?.target;
+    if (!link || elsewhere || link.getAttribute("href").startsWith("#") || !isChanged()) return;
+    event.preventDefault();
+    destination = link.href;
+    question.returnValue = "stay";
+    question.showModal();
+  });
+  question.addEventListener("close", () => {
+    if (question.returnValue !== "leave") return;
+    sending = true;
+    window.location.assign(destination);
+  });
 })();
