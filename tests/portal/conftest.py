@@ -1,12 +1,15 @@
-"""A project with one person in each role, and clients that are signed in to the portal."""
+"""A project with one person in each role, clients that are signed in to the portal, and a browser."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import pytest
 from django.test import Client
+from playwright.sync_api import Browser, sync_playwright
 
 from projects.models import Project, User
 from projects.permissions import Role
@@ -49,3 +52,16 @@ def shelf(library: Project) -> Repository:
     make_artifact(repository, "1.0", "latest")
     make_index(repository, "multi")
     return repository
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; playwright keeps an event loop in this thread, which Django would take for asynchronous code."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield chromium
+        chromium.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
