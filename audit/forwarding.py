@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from audit import switches, syslog
 from audit.models import Forwarding, Outgoing
+from harborsite.outbound import OutboundError
 
 BATCH: Final = 500
 LOOK_SECONDS: Final = 1.0
@@ -63,7 +64,8 @@ class Forwarder:
 
     def step(self) -> float:
         """Send some, if that is up to this process; returns the seconds until the next step is due."""
-        destination = switches.now().destination
+        wanted = switches.now()
+        destination = wanted.destination
         if destination != self._destination:
             self.close()
             self._destination, self._failures, self._told = destination, 0, None
@@ -74,9 +76,9 @@ class Forwarder:
         if not rows:
             return LOOK_SECONDS
         try:
-            self._sender = self._sender or syslog.connect(destination)
+            self._sender = self._sender or syslog.connect(destination, checked=wanted.checked)
             self._sender.send([text for _, text in rows])
-        except (OSError, ValueError) as error:  # the address may be none
+        except (OSError, ValueError, OutboundError) as error:  # the address may be none
             self.close()
             self._failures += 1
             self._tell(str(error))

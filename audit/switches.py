@@ -10,10 +10,12 @@ from dataclasses import dataclass
 class Switches:
     """`destination` is `udp://host:port` or `tcp://host:port` of a collector, or empty; `disabled` names event types.
 
-    Records that are forwarded need not be kept here as well.
+    Records that are forwarded need not be kept here as well. `checked` says that the collector's address has to be one
+    that the server may call: it was set through the server itself, and not in harbor.cfg.
     """
 
     destination: str = ""
+    checked: bool = True
     keep: bool = True
     disabled: frozenset[str] = frozenset()
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from audit.describe import description
 from audit.models import AuditLog
 from harborsite.config import current
+from harborsite.outbound import addresses
 
 _PRIORITY: Final = 13 * 8 + 6  # facility "log audit", severity "informational"
 _LONGEST: Final = 8000  # bytes; rsyslog cuts at 8 KiB unless told otherwise
@@ -53,10 +54,15 @@ class Sender(Protocol):
     def close(self) -> None: ...
 
 
-def connect(destination: str) -> Sender:
-    """A way to `udp://host:port` or `tcp://host:port`."""
+def connect(destination: str, *, checked: bool = True) -> Sender:
+    """A way to `udp://host:port` or `tcp://host:port`; raises also an OutboundError.
+
+    Where it is `checked` the server must be allowed to call the address, and that very address is connected to.
+    """
     place = urlsplit(destination)
     host, port = place.hostname or "", place.port or 514
+    if checked:
+        host = str(addresses.resolve(host, port)[0].sockaddr[0])
     return Tcp(host, port) if place.scheme == "tcp" else Udp(host, port)
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from unittest.mock import Mock
 
 import pytest
 from django.db import transaction
@@ -19,9 +20,11 @@ from audit.events import Operation, ResourceType
 from audit.forwarding import Forwarder
 from audit.models import AuditLog, Forwarding, Outgoing
 from projects.models import Project, User
+from projects.services import settings
 from tests.api.calls import get, put
 from tests.factories import client_for, push
 from tests.images import image
+from tests.test_outbound import LOOPBACK, allow
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +34,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.got: list[str] = []
-        self._connections: list[socket.socket] = []
+        self.connections: list[socket.socket] = []
         self.port = 0
         self.start()
 
@@ -41,11 +44,11 @@ class Collector:
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
     def stop(self) -> None:
-        for each in [self.listener, *self._connections]:
+        for each in [self.listener, *self.connections]:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)  # else the thread that waits for it keeps it open
             each.close()
-        self._connections.clear()
+        self.connections.clear()
 
     def take(self, count: int) -> list[str]:
         """The first so many messages, when they are there, and all that came with them."""
@@ -59,7 +62,7 @@ class Collector:
         with suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                self._connections.append(connection)
+                self.connections.append(connection)
                 threading.Thread(target=self._read, args=(connection,), daemon=True).start()
 
     def _read(self, connection: socket.socket) -> None:
@@ -70,6 +73,8 @@ class Collector:
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """On loopback, which the server may call."""
+    allow(monkeypatch, *LOOPBACK)
     monkeypatch.setattr(syslog, "_SETTLE", 0.05)
     collector = Collector()
     yield collector
@@ -231,9 +236,48 @@ def test_a_collector_that_is_not_there_is_an_error_and_no_loss(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    switched = switches.Switches(destination=destination.format(port))
+    switched = switches.Switches(destination=destination.format(port), checked=False)
     monkeypatch.setattr(switches, "_read", lambda: switched)
     record("kept")
     forwarder.step()
     assert Outgoing.objects.count() == 1
     assert forwarding.state().error
+
+
+def test_only_addresses_that_the_server_may_call_are_set_while_it_runs(
+    boss: Client, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither tried nor kept: an administrator does not look round the server's own network by it."""
+    allow(monkeypatch)
+    for host, address in (("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("2130706433", "127.0.0.1")):
+        answer = put(boss, "/configurations", {"audit_log_forward_endpoint": f"{host}:{collector.port}"})
+        assert answer.status_code == 400
+        message = answer.json()["errors"][0]["message"]
+        assert message.startswith(("localhost is ::1" if host == "localhost" else address, f"{host} is {address}"))
+        assert message.endswith("not in allowed_networks of harbor.cfg")
+    assert collector.connections == []
+    assert not switches.now().destination
+
+
+def test_an_endpoint_that_may_no_longer_be_called_is_not_connected_to(
+    boss: Client, collector: Collector, monkeypatch: pytest.MonkeyPatch, forwarder: Forwarder
+) -> None:
+    """allowed_networks has changed since, or the name leads elsewhere now: it is looked at for each connection."""
+    forward_to(boss, collector)
+    before = len(collector.connections)
+    record("kept")
+    allow(monkeypatch)
+    forwarder.step()
+    assert forwarding.state().error == "127.0.0.1 is not in allowed_networks of harbor.cfg"
+    assert Outgoing.objects.filter(message__contains="kept").exists()
+    assert len(collector.connections) == before
+
+
+def test_what_harbor_cfg_names_itself_needs_no_other_leave(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, forwarder: Forwarder
+) -> None:
+    allow(monkeypatch)
+    monkeypatch.setattr(settings, "current", lambda: Mock(syslog_url=f"tcp://127.0.0.1:{collector.port}"))
+    record("named")
+    forwarder.step()
+    assert "named" in resources(collector, 1)

@@ -14,6 +14,7 @@ from audit.events import Operation, ResourceType
 from audit.switches import Switches
 from harborsite.config import current
 from harborsite.errors import BadRequest
+from harborsite.outbound import AddressRefused, Unreachable, addresses
 from harborsite.principal import Principal
 from projects import params
 from projects.models import User
@@ -74,6 +75,7 @@ def audit_switches() -> Switches:
     disabled = params.get(params.DISABLED_AUDIT_LOG_EVENT_TYPES)
     return Switches(
         destination=destination,
+        checked=bool(endpoint),
         keep=not (destination and params.get(params.SKIP_AUDIT_LOG_DATABASE)),
         disabled=frozenset(event.strip().lower() for event in disabled.split(",")) if disabled else frozenset(),
     )
@@ -99,8 +101,12 @@ def _check_together(values: Mapping[str, Value]) -> None:
 
 
 def _dial(endpoint: str) -> None:
+    """Only where the server may call it at all; raises BadRequest."""
     host, _colon, port = endpoint.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=_DIAL_SECONDS).close()
-    except (OSError, ValueError, OverflowError):
+        found = addresses.resolve(host.strip("[]"), int(port))[0]
+        socket.create_connection((str(found.sockaddr[0]), int(port)), timeout=_DIAL_SECONDS).close()
+    except AddressRefused:
+        raise
+    except (Unreachable, OSError, ValueError, OverflowError):
         raise BadRequest(_("could not connect to the audit endpoint: {endpoint}").format(endpoint=endpoint)) from None
