@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop
 
 from harborsite.jobs import schedules
 from harborsite.jobs.kinds import RETENTION
-from harborsite.jobs.models import Execution
+from harborsite.jobs.models import Execution, Status
 from harborsite.jobs.runner import Job, PermanentError, StopJob
 from registry import signals
 from registry.models import Repository, RetentionPolicy
@@ -41,7 +41,8 @@ def repositories_to_judge(execution: Execution) -> list[dict[str, object]]:
 def retain(job: Job) -> None:
     """Judge one repository and delete what no rule keeps; the job of RETENTION.
 
-    A run that would delete too much as a whole only tells, as a dry run does, and ends as an error.
+    A run that would delete too much as a whole only tells, as a dry run does, and ends as an error. One that is stopped
+    or fails in between tells of what it has deleted; the run that goes on with it tells of the rest.
     """
     policy = RetentionPolicy.objects.select_related("project").filter(pk=job.execution.vendor_id).first()
     repository = Repository.objects.select_related("project").filter(name=job.attrs["repository"]).first()
@@ -49,24 +50,33 @@ def retain(job: Job) -> None:
         job.log("the policy or the repository is gone")
         return
     dry_run, refused = bool(job.attrs.get("dry_run")), str(job.attrs.get("refused", ""))
-    result = sweeping.sweep(
-        policy=policy,
-        repository=repository,
-        dry_run=dry_run or bool(refused),
-        log=job.log,
-        check_stop=job.check_stop,
-    )
-    job.remember(total=result.total, retained=result.retained)
-    signals.retention_done.send_robust(
-        sender=RetentionPolicy,
-        project_id=policy.project_id,
-        policy_id=policy.pk,
-        repository=repository.name,
-        total=result.total,
-        retained=result.retained,
-        deleted=result.deleted,
-        username=str(job.execution.extra_attrs.get("operator", sweeping.ACTOR)),
-    )
+    result, outcome = sweeping.Swept(), Status.ERROR
+    try:
+        sweeping.sweep(
+            policy=policy,
+            repository=repository,
+            dry_run=dry_run or bool(refused),
+            log=job.log,
+            check_stop=job.check_stop,
+            result=result,
+        )
+        outcome = Status.SUCCESS
+    except StopJob:
+        outcome = Status.STOPPED
+        raise
+    finally:
+        job.remember(total=result.total, retained=result.retained)
+        signals.retention_done.send_robust(
+            sender=RetentionPolicy,
+            project_id=policy.project_id,
+            policy_id=policy.pk,
+            repository=repository.name,
+            total=result.total,
+            retained=result.retained,
+            deleted=result.deleted,
+            outcome=outcome,
+            username=str(job.execution.extra_attrs.get("operator", sweeping.ACTOR)),
+        )
     if refused and dry_run:
         job.log(f"a run would stop here: {refused}", "WARNING")
     elif refused:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harborsite.config import current
+from harborsite.jobs.models import Status
 from projects.models import Project
 from projects.services import quotas
 from projects.webhooks import Event, notify
@@ -87,6 +88,7 @@ def _retained(
     total: int,
     retained: int,
     deleted: Sequence[Candidate],
+    outcome: Status,
     username: str,
     **_: Any,
 ) -> None:
@@ -102,7 +104,7 @@ def _retained(
         "project_name": policy.project.name,
         "retention_policy_id": policy_id,
         "retention_rule": [{field: rule[field] for field in _RULE_FIELDS if field in rule} for rule in policy.rules],
-        "result": "SUCCESS",
+        "result": outcome.upper(),
         "deleted_artifact": [
             {
                 "type": "image",

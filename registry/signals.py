@@ -19,7 +19,7 @@ repository_deleted = Signal()  # repository: str, project_id: int
 
 # Each with project_id: int and username: str.
 quota_exceeded = Signal()  # repository: str, digest: str, tag: str (either may be empty), message: str
-retention_done = Signal()  # policy_id: int, repository: str, total: int, retained: int, deleted: list[Candidate]
+retention_done = Signal()  # policy_id, repository, total, retained: int, deleted: list[Candidate], outcome: Status
 
 
 def announce(signal: Signal, sender: type, **values: Any) -> None:

@@ -319,6 +319,8 @@ class RetentionAdmin(ProjectPartAdmin[RetentionPolicy]):
 def _shown(judged: Judgement) -> dict[str, Any]:
     if judged.rules:
         reason = _("kept by rule {numbers}").format(numbers=", ".join(map(str, judged.rules)))
+    elif judged.listed:
+        reason = _("listed by an index that stays")
     elif judged.immutable:
         reason = _("immutable: {tags}").format(tags=", ".join(judged.immutable))
     else:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import models
 
 from registry.models import Artifact, Repository, RetentionPolicy, Tag
 from registry.oci import doublestar
+from registry.policies.dependents import Dependents
 from registry.policies.immutability import Rules
 from registry.policies.retention import TEMPLATES, Rule
 
@@ -48,18 +50,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`rules` are the numbers, from 1 in the policy's order, of those that keep it; `immutable` are the tags that do.
-
-    Without either it goes.
+    """`rules` are the numbers, from 1 in the policy's order, of those that keep it; `immutable` are the tags that do,
+    its own or those of what would go with it; `listed` says that an index which stays lists it. Else it goes.
     """
 
     candidate: Candidate
     rules: tuple[int, ...]
     immutable: tuple[str, ...]
+    listed: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        if self.rules:
+        if self.rules or self.listed:
             return Verdict.RETAIN
         return Verdict.IMMUTABLE if self.immutable else Verdict.DELETE
 
@@ -68,6 +70,8 @@ class Judgement:
         """In English, for logs and clients."""
         if self.rules:
             return f"kept by rule {', '.join(map(str, self.rules))}"
+        if self.listed:
+            return "listed by an index that stays"
         return f"immutable: {', '.join(self.immutable)}" if self.immutable else "no rule keeps it"
 
 
@@ -86,7 +90,7 @@ def judge(policy: RetentionPolicy, repository: Repository, now: datetime) -> lis
         for candidate in _retained(rule, chosen, now):
             kept.setdefault(candidate.artifact_id, []).append(number)
     immutable = Rules(repository.project_id)
-    return [
+    judged = [
         Judgement(
             candidate,
             tuple(kept.get(candidate.artifact_id, ())),
@@ -94,6 +98,24 @@ def judge(policy: RetentionPolicy, repository: Repository, now: datetime) -> lis
         )
         for candidate in found
     ]
+    if any(each.verdict == Verdict.DELETE for each in judged):
+        dependents = Dependents(repository)
+        covered = partial(immutable.cover, repository.name)
+        judged = [_with_dependents(each, dependents, covered) for each in judged]
+    return judged
+
+
+def _with_dependents(judged: Judgement, dependents: Dependents, is_immutable: Callable[[str], bool]) -> Judgement:
+    """In the order in which a run deletes: a part of an index may go once the index has gone."""
+    key = judged.candidate.artifact_id
+    if judged.verdict != Verdict.DELETE:
+        return judged
+    if dependents.is_listed(key):
+        return replace(judged, listed=True)
+    if tags := dependents.immutable_tags(key, is_immutable):
+        return replace(judged, immutable=tags)
+    dependents.let_go(key)
+    return judged
 
 
 def candidates(repository: Repository) -> list[Candidate]:

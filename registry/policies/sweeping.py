@@ -51,7 +51,7 @@ class Forecast:
 class Swept:
     """How many artifacts there were, how many stay, and those that are gone."""
 
-    total: int
+    total: int = 0
     retained: int = 0
     deleted: list[Candidate] = field(default_factory=list)
 
@@ -73,23 +73,23 @@ def sweep(
     dry_run: bool,
     log: Callable[[str], None],
     check_stop: Callable[[], None],
-) -> Swept:
-    """Delete what no rule keeps; a dry run only tells what that is."""
+    result: Swept,
+) -> None:
+    """Delete what no rule keeps; a dry run only tells what that is. `result` is right however this ends."""
     judged = judgement.judge(policy, repository, timezone.now())
     log(f"Run retention for repository {repository.name}{' (dry run)' if dry_run else ''}")
     log("| Digest | Tag | Kind | PushedTime | PulledTime | Retention | Reason |")
-    result = Swept(len(judged))
+    result.total = result.retained = len(judged)
     for each in judged:
         check_stop()
         outcome, reason = each.verdict.value, each.reason
         if each.verdict == Verdict.DELETE and not dry_run:
             outcome, reason = _delete(each)
-        result.retained += outcome != Verdict.DELETE
+        result.retained -= outcome == Verdict.DELETE
         if outcome == Verdict.DELETE and not dry_run:
             result.deleted.append(each.candidate)
         log(_row(each.candidate, outcome, reason))
     log(f"Retained {result.retained} of {result.total}")
-    return result
 
 
 def _delete(judged: Judgement) -> tuple[str, str]:

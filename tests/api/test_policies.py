@@ -228,6 +228,33 @@ def test_a_preview_gives_the_reason_for_each_artifact(owner: Client, library: Pr
         assert f"| {verdict} | {reason} |" in log
 
 
+def test_a_preview_knows_what_hangs_on_an_artifact_as_the_run_does(owner: Client, library: Project) -> None:
+    """Immutable tags of accessories, and indexes that stay or go first."""
+    subject, part, lone = image("subject"), image("part"), image("lone")
+    push(owner, "library/alpine:part", part)
+    push(owner, "library/alpine:lone", lone)
+    push(owner, "library/alpine:going", images.index_of(lone))
+    push(owner, "library/alpine:kept-index", images.index_of(part))
+    push(owner, "library/alpine:subject", subject)
+    signature = images.artifact(subject=subject)
+    push(owner, "library/alpine:signed", signature)
+    made(post(owner, "/projects/library/immutabletagrules", rule("signed")))
+    rules = {**keep("always"), **rule("kept-*")}
+    number = made(post(owner, "/retentions", policy(library, rules)))
+    (found,) = get(owner, f"/retentions/{number}/preview").json()
+    told = {artifact["tags"][0]: (artifact["retention"], artifact["reason"]) for artifact in found["artifacts"]}
+    assert told == {
+        "kept-index": ("RETAIN", "kept by rule 1"),
+        "subject": ("IMMUTABLE", "immutable: signed"),
+        "part": ("RETAIN", "listed by an index that stays"),
+        "going": ("DEL", "no rule keeps it"),
+        "lone": ("DEL", "no rule keeps it"),
+    }
+    made(post(owner, f"/retentions/{number}/executions", {"dry_run": False, "ignore_limit": True}))
+    run_everything()
+    assert set(Tag.objects.values_list("name", flat=True)) == {"kept-index", "subject", "signed", "part"}
+
+
 def test_a_run_that_would_delete_too_much_stops_and_says_so(owner: Client, library: Project, admin: User) -> None:
     for number in range(20):
         aged(owner, f"v{number}", 10 + number)

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from harborsite.jobs import engine, runner
 from harborsite.jobs.models import Execution, Status, Task
+from harborsite.jobs.runner import StopJob
 from projects.models import Project, Quota, User, WebhookPolicy
 from projects.webhooks import events
 from registry.services import copies
@@ -265,3 +267,41 @@ def test_what_retention_deletes_is_told_once_for_each_repository(
     assert sorted(deleted, key=lambda each: str(each["name_tag"])) == [
         {"type": "image", "status": "SUCCESS", "name_tag": f"app:{tag}", "references": None} for tag in ("v1", "v2")
     ]
+
+
+@pytest.mark.parametrize(("how", "result"), [(StopJob, "STOPPED"), (OSError, "ERROR")])
+def test_what_a_retention_run_deleted_before_it_ended_is_told_and_the_rest_later(
+    owner: Client,
+    library: Project,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    how: type[Exception],
+    result: str,
+) -> None:
+    for tag in ("v1", "v2", "v3", "v4"):
+        push(owner, f"library/app:{tag}", image(tag))
+    made(post(owner, POLICIES, hook(receiver.url, "TAG_RETENTION")))
+    number = made(post(owner, "/retentions", retention_policy(library, keep("latestPushedK", 1))))
+    asked: list[int] = []
+
+    def check_stop(job: runner.Job) -> None:
+        asked.append(1)
+        if len(asked) == 4:  # the first stays, two are gone
+            raise how
+
+    monkeypatch.setattr(runner.Job, "check_stop", check_stop)
+    made(post(owner, f"/retentions/{number}/executions", {"dry_run": False}))
+    run_everything()
+    run_everything()
+    task = Task.objects.get(vendor_type="RETENTION")
+    assert (task.extra_attrs["total"], task.extra_attrs["retained"]) == (4, 2)
+    if how is StopJob:
+        engine.retry(task=task)
+    Task.objects.update(not_before=None)
+    run_everything()
+    run_everything()
+    first, second = (next(iter(told["event_data"].values())) for told in receiver.all("TAG_RETENTION"))
+    assert (first["result"], first["total"], first["retained"]) == (result, 4, 2)
+    assert [each["name_tag"] for each in first["deleted_artifact"]] == ["app:v3", "app:v2"]
+    assert (second["result"], second["total"], second["retained"]) == ("SUCCESS", 2, 1)
+    assert [each["name_tag"] for each in second["deleted_artifact"]] == ["app:v1"]
