@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -17,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.portal import scope
+from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import SwitchedAdmin, administrators_only, form_page, in_project
 from harborsite.portal.runs import state_badge
 from harborsite.portal.templatetags.portal import moment
@@ -214,6 +216,7 @@ class ScannerAdmin(SwitchedAdmin[Scanner]):
         """Register one, change one, or only ask whether it would answer."""
         scanner = get_object_or_404(Scanner, pk=scanner_id) if scanner_id else None
         form, user = ScannerForm(scope.posted(request), scanner=scanner), scope.signed_in(request)
+        check_while_typing(form, name=partial(scanners.check_name, scanner=scanner))
         title = scanner.name if scanner else _("New scanner")
 
         def save(data: Mapping[str, Any]) -> None:

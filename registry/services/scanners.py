@@ -62,6 +62,13 @@ class Description:
     disabled: bool = False
 
 
+def check_name(name: str, scanner: Scanner | None = None) -> None:
+    """Raise where another scanner has this name."""
+    found = Scanner.objects.filter(name=name).first()
+    if found and found != scanner:
+        raise ScannerExists
+
+
 def register(*, description: Description, actor: Principal) -> Scanner:
     """Add a scanner whose adapter answers; the first one is the default."""
     scanner = Scanner()

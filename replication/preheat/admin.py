@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -16,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.portal import scope
+from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import SwitchedAdmin, administrators_only
 from harborsite.portal.runs import state_badge
 from harborsite.portal.templatetags.portal import moment
@@ -180,6 +182,7 @@ class PreheatInstanceAdmin(SwitchedAdmin[PreheatInstance]):
         """Register one, change one, or only ask whether it would answer."""
         instance = get_object_or_404(PreheatInstance, pk=instance_id) if instance_id else None
         form, user = InstanceForm(scope.posted(request), instance=instance), scope.signed_in(request)
+        check_while_typing(form, name=partial(instances.check_name, instance=instance))
         title = instance.name if instance else _("New instance")
 
         def save(data: Mapping[str, Any]) -> None:

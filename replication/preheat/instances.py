@@ -41,10 +41,16 @@ class Description:
     insecure: bool = False
 
 
+def check_name(name: str, instance: PreheatInstance | None = None) -> None:
+    """Raise where another instance has this name."""
+    found = PreheatInstance.objects.filter(name=name).first()
+    if found and found != instance:
+        raise InstanceExists(_("instance {name} already exists").format(name=name))
+
+
 def create(*, description: Description, actor: Principal) -> PreheatInstance:
     """Whether it answers is not asked: it may be set up later."""
-    if PreheatInstance.objects.filter(name=description.name).exists():
-        raise InstanceExists(_("instance {name} already exists").format(name=description.name))
+    check_name(description.name)
     instance = PreheatInstance()
     _fill(instance, description)
     _save(instance, Operation.CREATE, actor)

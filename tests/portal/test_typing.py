@@ -10,7 +10,8 @@ from django.test import Client
 from projects.models import Label, Project, Robot, User, WebhookPolicy
 from projects.services.labels import create_label
 from projects.services.settings import change_settings
-from replication.models import Registry, ReplicationPolicy
+from registry.models import Scanner
+from replication.models import PreheatInstance, Registry, ReplicationPolicy
 from tests.factories import make_user
 from tests.portal.conftest import SignedIn
 
@@ -28,9 +29,11 @@ FIELDS = [
     ("/projects/library/webhooks/new/", "name", "hook", "n" * 129, "fresh"),
     ("/registries/new/", "name", "mirror", "n" * 300, "fresh"),
     ("/replications/new/", "name", "nightly", "n" * 300, "fresh"),
+    ("/scanners/new/", "name", "trivy", "n" * 129, "fresh"),
+    ("/distributions/new/", "name", "swarm", "n" * 64, "fresh"),
 ]
 WITHIN = [address for address, *_ in FIELDS if address.startswith("/projects/")]
-ABOVE = ["/users/new/", "/labels/new/", "/robots/new/", "/registries/new/", "/replications/new/"]
+ABOVE = ["/users/new/", "/labels/new/", "/robots/new/", "/registries/new/", "/replications/new/", "/scanners/new/"]
 
 
 @pytest.fixture
@@ -46,6 +49,8 @@ def taken(library: Project, admin: User, alice: User) -> None:
     WebhookPolicy.objects.create(project=library, name="hook", event_types=["PUSH_ARTIFACT"], targets=[target])
     mirror = Registry.objects.create(name="mirror", type="harbor", url="https://r")
     ReplicationPolicy.objects.create(name="nightly", dest_registry=mirror)
+    Scanner.objects.create(name="trivy", url="http://trivy.example.com")
+    PreheatInstance.objects.create(name="swarm", vendor="dragonfly", endpoint="http://swarm.example.com")
 
 
 def judged(client: Client, address: str, field: str, value: str) -> Any:
