@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django import forms
@@ -38,6 +38,7 @@ from registry.admin.display import (
 )
 from registry.models import Artifact, ArtifactLabel, Repository, Tag
 from registry.oci import grammar
+from registry.policies import trust
 from registry.services import deletes, labels, repositories, tags
 
 _TAGS_SHOWN = 3
@@ -129,12 +130,26 @@ class LabelFilter(admin.SimpleListFilter):
         return queryset.filter(Exists(ArtifactLabel.objects.filter(artifact=OuterRef("pk"), label=int(chosen))))
 
 
+def signed_badges(makers: Iterable[str]) -> str:
+    return format_html_join(" ", '<span class="badge role">{}</span>', ((maker,) for maker in sorted(makers)))
+
+
 @admin.register(Artifact)
 class ArtifactAdmin(ProjectPartAdmin[Artifact]):
     """Pages below a repository's address."""
 
     view_action = "artifact:list"
-    list_display = ("artifact", "tag_names", "kind", "platform", "size_shown", "label_names", "pushed", "pulled")
+    list_display = (
+        "artifact",
+        "tag_names",
+        "kind",
+        "platform",
+        "signed",
+        "size_shown",
+        "label_names",
+        "pushed",
+        "pulled",
+    )
     list_filter = (TaggedFilter, TypeFilter, LabelFilter)
     search_fields = ("digest", "tags__name")
     ordering = ("-push_time", "-id")
@@ -185,18 +200,24 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
     def complete(self, request: HttpRequest, rows: Sequence[Artifact]) -> None:
         """The newest tags of each artifact on the page and how many there are, whatever their number."""
         ids = [row.pk for row in rows]
-        counts = dict(Tag.objects.filter(artifact__in=ids).values_list("artifact").annotate(Count("pk")).order_by())
         place = Window(RowNumber(), partition_by=[F("artifact")], order_by=[F("push_time").desc(), F("pk").desc()])
-        newest = Tag.objects.filter(artifact__in=ids).annotate(place=place).filter(place__lte=_TAGS_SHOWN)
+        many = Window(Count("pk"), partition_by=[F("artifact")])
+        newest = Tag.objects.filter(artifact__in=ids).annotate(place=place, many=many).filter(place__lte=_TAGS_SHOWN)
         names: dict[int, list[str]] = {}
-        for artifact, name in newest.order_by("place").values_list("artifact", "name"):
+        counts: dict[int, int] = {}
+        for artifact, name, count in newest.order_by("place").values_list("artifact", "name", "many"):
             names.setdefault(artifact, []).append(name)
+            counts[artifact] = count
         marks: dict[int, list[Label]] = {}
         for mark in ArtifactLabel.objects.filter(artifact__in=ids).select_related("label").order_by("label__name"):
             marks.setdefault(mark.artifact_id, []).append(mark.label)
+        signed = trust.signers(self._repository(request).pk, [row.digest for row in rows])
         for row in rows:
             vars(row).update(
-                tags_shown=names.get(row.pk, []), tag_count=counts.get(row.pk, 0), labels_shown=marks.get(row.pk, [])
+                signed_by=signed.get(row.digest, ()),
+                tags_shown=names.get(row.pk, []),
+                tag_count=counts.get(row.pk, 0),
+                labels_shown=marks.get(row.pk, []),
             )
 
     @admin.display(description=gettext_lazy("Artifact"), ordering="digest")
@@ -217,6 +238,10 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
     @admin.display(description=gettext_lazy("OS/ARCH"))
     def platform(self, row: Artifact) -> str:
         return platform_label(row.extra_attrs)
+
+    @admin.display(description=gettext_lazy("Signed by"))
+    def signed(self, row: Artifact) -> str:
+        return signed_badges(vars(row)["signed_by"]) or "–"
 
     @admin.display(description=gettext_lazy("Size"), ordering="size")
     def size_shown(self, row: Artifact) -> str:
@@ -295,6 +320,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             **self._labels(here, artifact),
             additions=parts.of(artifact) if here.allows("artifact-addition:read") else [],
             platform=platform_label(artifact.extra_attrs),
+            signed=signed_badges(trust.who_signed(repository.pk, digest)),
             tags=names,
             tag_form=(tag_form or TagForm()) if here.allows("tag:create") else None,
             may_remove_tags=here.allows("tag:delete"),

@@ -5,7 +5,9 @@ A signature is told by its type. Whose it is, and whether it holds, only the pul
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from typing import Any
 
 from django.db.models import Exists, OuterRef
 
@@ -13,12 +15,8 @@ from harborsite.errors import PreconditionFailed
 from projects.models import ProjectMetadata
 from registry.models import Artifact, ArtifactChild
 
-# Setting of a project to the type of the accessory that it asks for, and who makes those.
-DEMANDS: Mapping[str, tuple[str, str]] = {
-    "enable_content_trust_cosign": ("signature.cosign", "cosign"),
-    "enable_content_trust": ("signature.notation", "notation"),
-}
-SIGNATURES = frozenset(kind for kind, _maker in DEMANDS.values())
+MAKERS: Mapping[str, str] = {"signature.cosign": "cosign", "signature.notation": "notation"}  # of accessories by type
+DEMANDS: Mapping[str, str] = {"enable_content_trust_cosign": "cosign", "enable_content_trust": "notation"}
 
 
 class NotSigned(PreconditionFailed):
@@ -34,25 +32,36 @@ def asked_of(project: str) -> Exists:
 
 def check_pull(*, project_id: int, repository_id: int, artifact_id: int, digest: str) -> None:
     """Raise NotSigned where a signature that the project asks for is missing. Signatures themselves need none."""
-    demands = ProjectMetadata.objects.filter(project=project_id, name__in=list(DEMANDS), value="true")
-    wanted = [DEMANDS[name] for name in demands.values_list("name", flat=True)]
-    if not wanted or Artifact.objects.filter(pk=artifact_id, accessory_type__in=SIGNATURES).exists():
+    settings = ProjectMetadata.objects.filter(project=project_id, name__in=list(DEMANDS), value="true")
+    named = set(settings.values_list("name", flat=True))
+    wanted = [maker for name, maker in DEMANDS.items() if name in named]
+    if not wanted or Artifact.objects.filter(pk=artifact_id, accessory_type__in=list(MAKERS)).exists():
         return
-    for kind, maker in wanted:
-        if not _is_signed(repository_id, artifact_id, digest, kind):
+    signed = who_signed(repository_id, digest)
+    if not signed.issuperset(wanted):
+        # An index also by a part, as each part is asked when it is pulled.
+        parts = ArtifactChild.objects.filter(artifact=artifact_id).values("digest")
+        signed = signed.union(*signers(repository_id, parts).values())
+    for maker in wanted:
+        if maker not in signed:
             raise NotSigned(f"The image is not signed by {maker}.")
 
 
-def _is_signed(repository_id: int, artifact_id: int, digest: str, kind: str) -> bool:
-    """By itself or as a part of an index that is; an index also by a part, as each part is asked when it is pulled."""
-    parts = ArtifactChild.objects.filter(artifact=artifact_id).values("digest")
-    signatures = Artifact.objects.filter(repository=repository_id, accessory_type=kind)
-    if signatures.filter(subject_digest__in=parts).exists():
-        return True
-    fresh = [digest]
-    while fresh:
-        if signatures.filter(subject_digest__in=fresh).exists():
-            return True
-        listing = ArtifactChild.objects.filter(artifact__repository=repository_id, digest__in=fresh)
-        fresh = list(listing.values_list("artifact__digest", flat=True).distinct())
-    return False
+def who_signed(repository_id: int, digest: str) -> set[str]:
+    """Who signed the artifact, or an index that it is a part of; two queries for each level of indexes."""
+    found: set[str] = set()
+    level = [digest]
+    while level:
+        found = found.union(*signers(repository_id, level).values())
+        listing = ArtifactChild.objects.filter(artifact__repository=repository_id, digest__in=level)
+        level = list(listing.values_list("artifact__digest", flat=True).distinct())
+    return found
+
+
+def signers(repository_id: int, digests: Any) -> Mapping[str, set[str]]:
+    """Who signed each of these themselves; a list of digests or a query for them."""
+    found: dict[str, set[str]] = defaultdict(set)
+    rows = Artifact.objects.order_by().filter(repository=repository_id, subject_digest__in=digests)
+    for subject, kind in rows.filter(accessory_type__in=list(MAKERS)).values_list("subject_digest", "accessory_type"):
+        found[subject].add(MAKERS[kind])
+    return found

@@ -108,6 +108,18 @@ def make_index(repository: Repository, *tags: str, platforms: tuple[str, ...] = 
     return index
 
 
+def make_signature(subject: Artifact, maker: str) -> Artifact:
+    """What says that this artifact is signed."""
+    return make_artifact(
+        subject.repository,
+        seed=f"{maker} of {subject.digest}",
+        subject_digest=subject.digest,
+        accessory_type=f"signature.{maker}",
+        extra_attrs={},
+        size=700,
+    )
+
+
 _BUILD = {
     "architecture": "amd64",
     "os": "linux",
@@ -368,6 +380,9 @@ def _fill_shop(shop: Project, people: dict[str, User]) -> None:
             front, *tags, days=24 - number, size=(40 + number) * _MIB, config=_BUILD if number == 23 else None
         )
     make_artifact(front, seed="untagged", days=30)
+    for tag, kinds in (("v2.23.0", ("cosign",)), ("v2.22.0", ("cosign", "notation"))):
+        for kind in kinds:
+            make_signature(front.artifacts.get(tags__name=tag), kind)
     gateway = make_repository(shop, "payments/gateway", pull_count=311)
     index = make_index(gateway, "1.8.2", "1.8", "stable")
     hold(front, "application", 210 * _MIB, *front.artifacts.all()[:3])

@@ -14,11 +14,11 @@ from harborsite import __version__, config
 from projects.models import Member, Project, User
 from projects.permissions import Role
 from projects.services.labels import create_label
-from registry.models import Repository, Tag
+from registry.models import Artifact, Repository, Tag
 from registry.services.labels import add_label
 from tests.factories import PASSWORD, make_project, make_user
 from tests.portal.conftest import SignedIn
-from tests.portal.sample import hold, make_artifact, make_index, make_repository
+from tests.portal.sample import hold, make_artifact, make_index, make_repository, make_signature
 
 MOST_QUERIES = 12
 
@@ -331,3 +331,29 @@ def test_storage_is_shown_as_own_shared_and_reclaimable(
 
 def test_an_empty_project_has_an_empty_storage_page(alice: User, library: Project, signed_in: SignedIn) -> None:
     assert "Nothing is stored yet." in signed_in(alice).get("/projects/library/storage/").content.decode()
+
+
+def test_who_signed_an_artifact_is_shown_in_the_list_and_on_its_page(
+    admin: User, shelf: Repository, signed_in: SignedIn
+) -> None:
+    """A part of a signed index is signed with it."""
+    client, multi = signed_in(admin), shelf.artifacts.get(tags__name="multi")
+    image, part = shelf.artifacts.get(tags__name="1.0"), shelf.artifacts.filter(tags=None).first()
+    assert part
+
+    def of_list(artifact: Artifact) -> list[str]:
+        page = client.get("/projects/library/repositories/shelf/").content.decode()
+        row = page[page.index(f'title="{artifact.digest}"') :]
+        cell = row[row.index('class="field-signed"') :].partition("</td>")[0]
+        return re.findall(r">(cosign|notation|–)<?", cell)
+
+    def of_page(artifact: Artifact) -> list[str]:
+        page = client.get(f"/projects/library/repositories/shelf@{artifact.digest}/").content.decode()
+        return re.findall(r'<span class="badge role">(cosign|notation)</span>', page)
+
+    assert (of_list(image), of_page(image)) == (["–"], [])
+    make_signature(multi, "cosign")
+    make_signature(image, "notation")
+    make_signature(image, "cosign")
+    assert (of_list(multi), of_page(multi), of_page(part)) == (["cosign"], ["cosign"], ["cosign"])
+    assert of_list(image) == of_page(image) == ["cosign", "notation"]

@@ -58,7 +58,7 @@ class ManifestView(RegistryView):
     def _is_signing(self) -> bool:
         """Whoever signs reads first what is to be signed."""
         client = self.request.META.get("HTTP_USER_AGENT", "")
-        return any(maker in client for _kind, maker in trust.DEMANDS.values()) and self.may_push()
+        return any(maker in client for maker in trust.MAKERS.values()) and self.may_push()
 
     def put(self, request: Request, name: str, reference: str) -> HttpResponse:
         wanted = reference_from(reference)
