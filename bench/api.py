@@ -128,8 +128,13 @@ def measure(rows: Sequence[Row], options: argparse.Namespace) -> Results:
         by_password = {"Authorization": f"Basic {credentials}"}
         for number in range(options.rounds):
             for connections in options.connections:
+                # Opening the connections, a thread and its database for each, is not what the rows are about,
+                # nor is hashing the password, which is remembered for a minute.
+                load.wrk(f"{site.url}/api/v2.0/projects", signed_in, connections, 3)
                 for row in rows:
                     headers = by_password if row.with_password else signed_in
+                    if row.with_password:  # so many connections that every process gets one
+                        load.wrk(site.url + row.path, headers, 16, 4)
                     manifest, reader = peer.url("manifests/v042"), load.reader(peer.token)
                     figures = results.setdefault((row.title, connections), Figures())
                     figures.peer.add(peer_pid, manifest, reader, connections, options.seconds)

@@ -335,6 +335,19 @@ def test_row_27_a_session_alone_changes_nothing(carol: User, admin: User) -> Non
     assert post(script, "/projects", project_name="script").status_code == 201
 
 
+@pytest.mark.parametrize("path", ["/systeminfo", "/nothing"])
+def test_row_27_the_token_in_the_header_is_the_clients_own(db: None, path: str) -> None:
+    """It is the cookie's, so no answer with it may be kept for others."""
+    browser, stranger = Client(), Client()
+    first, others = browser.get(API + path), stranger.get(API + path)
+    again = browser.get(API + path)
+    assert "csrftoken" in first.cookies
+    assert "csrftoken" not in again.cookies
+    assert again["X-Harbor-CSRF-Token"] == browser.cookies["csrftoken"].value
+    assert again["X-Harbor-CSRF-Token"] not in {others["X-Harbor-CSRF-Token"], stranger.cookies["csrftoken"].value}
+    assert all("Cookie" in answer["Vary"] for answer in (first, again, others))
+
+
 def test_row_38_a_session_has_an_end(bob: User, client: Client) -> None:
     client.force_login(bob)
     assert client.get(f"{API}/users/current").status_code == 200

@@ -90,3 +90,12 @@ def test_writing_without_a_transaction_is_left_to_sqlite(database: Any, verb: st
     assert level(database) == NORMAL
     end(database, verb)
     assert level(database) == FULL
+
+
+def test_parameters_and_percent_signs_reach_sqlite_as_they_were_meant(database: Any) -> None:
+    with database.cursor() as cursor:
+        for value in ("a", "%s"):  # the second time the statement is known
+            cursor.execute("SELECT %s, '%%', '%%s'", [value])
+            assert cursor.fetchone() == (value, "%", "%s")
+        cursor.execute("SELECT %(name)s", {"name": "b"})
+        assert cursor.fetchone() == ("b",)

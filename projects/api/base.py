@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 from django.conf import settings
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
+from django.utils.cache import patch_vary_headers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -101,6 +102,7 @@ class ApiView(APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         if "HTTP_AUTHORIZATION" not in request.META:
             response[CSRF_HEADER] = csrf_token(request._request)
+            patch_vary_headers(response, ["Cookie"])
             if response.status_code == Unprocessable.status:
                 response["WWW-Authenticate"] = 'Basic realm="API"'
         if request.method == "HEAD" and isinstance(response, Response):

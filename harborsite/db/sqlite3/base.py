@@ -17,6 +17,7 @@ import itertools
 import os
 import threading
 from collections import defaultdict
+from functools import lru_cache
 from typing import Any
 
 from django.db import OperationalError
@@ -50,6 +51,21 @@ class _LogSync:
 _syncs: defaultdict[str, _LogSync] = defaultdict(_LogSync)
 
 
+@lru_cache(maxsize=512)
+def _with_question_marks(query: str) -> str:
+    """What SQLite is given of SQL with `%s`; statements that are kept are asked for over and over."""
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
+
+
+class Cursor(base.SQLiteCursorWrapper):
+    """Django's cursor, which rewrites a statement once and not for each execution."""
+
+    def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
+        if param_names is None:
+            return _with_question_marks(query)
+        return super().convert_query(query, param_names=param_names)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's SQLite backend with a cross-process gate around write transactions."""
 
@@ -58,6 +74,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._gate: int | None = None
         self._gate_held = False
         self._log: int | None = None
+
+    def create_cursor(self, name: str | None = None) -> Cursor:
+        cursor: Cursor = self.connection.cursor(factory=Cursor)
+        return cursor
 
     def _start_transaction_under_autocommit(self) -> None:
         self._enter_gate()
