@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,19 +27,26 @@ PAGES = {
     "artifacts": "/projects/web-shop/repositories/storefront/",
     "artifact": "/projects/web-shop/repositories/storefront/#first",
     "copy": "/projects/web-shop/repositories/storefront/#firstcopy/",
+    "add-tag": "/projects/web-shop/repositories/storefront/#firsttag/",
+    "description": "/projects/web-shop/repositories/storefront/-/description/",
     "members": "/projects/web-shop/members/",
     "new-member": "/projects/web-shop/members/new/",
     "new-group-member": "/projects/web-shop/members/group/",
     "project-labels": "/projects/web-shop/labels/",
     "project-robots": "/projects/web-shop/robots/",
+    "project-robot": "/projects/web-shop/robots/#first",
     "new-project-robot": "/projects/web-shop/robots/new/",
     "webhooks": "/projects/web-shop/webhooks/",
     "webhook": "/projects/web-shop/webhooks/?q=continuous#first",
     "edit-webhook": "/projects/web-shop/webhooks/?q=continuous#firstedit/",
     "test-webhook": "/projects/web-shop/webhooks/?q=continuous#firsttest/",
     "webhook-run": "/projects/web-shop/webhooks/?q=continuous#first#first",
+    "webhook-run-log": "/projects/web-shop/webhooks/?q=continuous#first#first#log",
     "configuration": "/projects/web-shop/configuration/",
     "policy": "/projects/web-shop/policy/",
+    "retention-schedule": "/projects/web-shop/policy/schedule/",
+    "retention-run": "/projects/web-shop/policy/#first",
+    "retention-run-log": "/projects/web-shop/policy/#first#log",
     "new-retention-rule": "/projects/web-shop/policy/rules/new/",
     "retention-preview": "/projects/web-shop/policy/preview/",
     "run-retention": "/projects/web-shop/policy/run/",
@@ -49,16 +57,22 @@ PAGES = {
     "users": "/users/",
     "new-user": "/users/new/",
     "robots": "/robots/",
+    "robot-secret": "/robots/#firstsecret/",
     "new-robot": "/robots/new/",
     "groups": "/groups/",
     "new-group": "/groups/new/",
     "authentication": "/authentication/",
+    "test-server": "/authentication/server/",
     "test-user": "/authentication/user/",
     "labels": "/labels/",
     "new-label": "/labels/new/",
     "quotas": "/quotas/",
+    "quota": "/quotas/#first",
     "default-quota": "/quotas/default/",
     "clean-up": "/clean-up/",
+    "clean-up-run": "/clean-up/#first",
+    "clean-up-run-log": "/clean-up/#first#log",
+    "start-clean-up": "/clean-up/run/",
     "clean-up-schedule": "/clean-up/schedule/",
     "clean-up-preview": "/clean-up/preview/?delete_untagged=on",
     "footprints": "/clean-up/artifacts/web-shop/storefront/",
@@ -75,15 +89,19 @@ PAGES = {
     "cve-allowlist": "/settings/cve-allowlist/",
     "events": "/events/",
     "event": "/events/#first",
+    "event-log": "/events/#first#log",
     "registries": "/registries/",
+    "registry": "/registries/#first",
     "new-registry": "/registries/new/?type=google-gcr",
     "replications": "/replications/",
     "replication": "/replications/?q=shop-to-branch#first",
+    "start-replication": "/replications/?q=shop-to-branch#firststart/",
     "edit-replication": "/replications/?q=shop-to-branch#firstedit/",
     "replication-run": "/replications/?q=shop-to-branch#first#first",
     "distributions": "/distributions/",
     "new-distribution": "/distributions/new/",
     "distribution": "/distributions/?q=branch#first",
+    "replication-run-log": "/replications/?q=shop-to-branch#first#first#log",
     "job-queues": "/job-service/",
     "job-schedules": "/job-service/schedules/",
     "job-workers": "/job-service/workers/",
@@ -139,13 +157,20 @@ def running_server() -> Iterator[str]:
 
 
 def visit(page: Page, url: str) -> None:
-    """Open an address; each `#first` in it means what the first row of the list leads to, then a page below that."""
-    page.goto(url.partition("#first")[0])
-    for below in url.split("#first")[1:]:
-        page.locator("#result_list tbody th a").first.click()
+    """Open an address; each `#first` in it means what the first row of the list leads to, `#log` its log.
+
+    What follows is a page below that.
+    """
+    address, *steps = re.split(r"#(first|log)", url)
+    page.goto(address)
+    for step, below in zip(steps[::2], steps[1::2], strict=True):
+        page.locator(_LINKS[step]).first.click()
         page.wait_for_load_state("load")
         if below:
             page.goto(page.url + below)
+
+
+_LINKS = {"first": "#result_list tbody th a", "log": "#result_list tbody a[href*='/log/']"}
 
 
 def sign_in(page: Page, address: str, username: str, password: str = "") -> None:

@@ -1,73 +1,21 @@
-"""The portal in a real browser: the main walk, every page in both languages, themes and widths, axe-core on each."""
+"""The portal in a real browser: what people do there, by mouse, by keyboard and without script."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from importlib.resources import files
-from typing import Any
-
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 from pytest_django.live_server_helper import LiveServer
 
 from harborsite.jobs.kinds import REPLICATION
 from harborsite.jobs.models import Status, Task
 from projects.identity.signin import DEFAULT_PASSWORD
 from projects.models.user import ADMIN_ID
-from replication.admin.registries import PROVIDERS
-from replication.preheat.admin import VENDORS
 from tests.factories import PASSWORD, make_user
+from tests.portal.browsing import watched
 from tests.portal.sample import make_registry
 from tests.portal.screenshots import PAGES, sign_in, visit
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
-AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
-LOOKS = [("en", 1440, "light"), ("zh-hans", 1440, "dark"), ("zh-hans", 390, "light"), ("en", 390, "dark")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium; playwright keeps an event loop in this thread, which Django would take for asynchronous code."""
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
-        yield chromium
-        chromium.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-class Watched:
-    """A page whose console must stay silent and which must load nothing from elsewhere."""
-
-    def __init__(self, context: BrowserContext, address: str) -> None:
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page: Page = context.new_page()
-        self.page.on("console", lambda message: self._console(message.type, message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.address = address
-
-    def _console(self, kind: str, text: str) -> None:
-        if kind in {"error", "warning"} and "status of 404" not in text and "status of 403" not in text:
-            self.complaints.append(text)
-
-    def check(self) -> None:
-        assert self.complaints == []
-        assert [url for url in self.requests if not url.startswith((self.address, "data:"))] == []
-
-
-def watched(
-    browser: Browser, live_server: LiveServer, language: str, width: int, theme: str, **options: Any
-) -> Watched:
-    scheme: Any = theme
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
-    context.add_cookies([{"name": "django_language", "value": language, "url": live_server.url}])
-    return Watched(context, live_server.url)
 
 
 def test_the_main_walk_of_a_new_administrator(browser: Browser, live_server: LiveServer) -> None:
@@ -133,63 +81,6 @@ def test_copying_a_line_puts_it_on_the_clipboard(browser: Browser, live_server: 
     expect(page.get_by_text("Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == "podman pull testserver/library/hello-world:TAG"
     watch.check()
-
-
-def test_every_page_in_every_look(browser: Browser, live_server: LiveServer) -> None:
-    """No axe violation, no complaint on the console, no sideways scroll, nothing left in English on a Chinese page."""
-    make_registry()
-    found: list[str] = []
-    for language, width, theme in LOOKS:
-        watch = watched(browser, live_server, language, width, theme, bypass_csp=True)
-        page = watch.page
-        page.goto(f"{live_server.url}/login/")
-        found += [f"sign-in {language} {width} {theme}: {fault}" for fault in faults(page, language)]
-        sign_in(page, live_server.url, "admin")
-        for name, path in PAGES.items():
-            visit(page, live_server.url + path)
-            found += [f"{name} {language} {width} {theme}: {fault}" for fault in faults(page, language)]
-        watch.check()
-        page.context.close()
-    assert not found, "\n".join(found)
-
-
-def faults(page: Page, language: str) -> list[str]:
-    page.evaluate(AXE)
-    result = page.evaluate("axe.run()")
-    wrong = [f"{rule['id']} {rule['nodes'][0]['html']}" for rule in result["violations"]]
-    sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    if sideways > 0:
-        wrong.append(f"scrolls sideways by {sideways}px")
-    if language == "zh-hans":
-        wrong += [f"not Chinese: {text}" for text in page.evaluate(LATIN_TEXTS) if text not in NAMES]
-    return wrong
-
-
-# Visible text and labels without any Chinese in them, outside of what people named themselves.
-LATIN_TEXTS = r"""() => {
-  const own = ".mono, code, pre, .tag, .badge, td, tbody th, dd, dt, .crumbs, h1, .menu > summary"
-    + ", .description, .labels, #id_registry, #id_scanner, [lang=en]";
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const found = new Set();
-  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    const text = node.textContent.trim();
-    if (/[A-Za-z]{2}/.test(text) && !/[\u4e00-\u9fff]/.test(text) && !node.parentElement.closest(own)) found.add(text);
-  }
-  for (const element of document.querySelectorAll("[aria-label], [title], [placeholder], [alt]")) {
-    if (element.closest(own)) continue;
-    for (const name of ["aria-label", "title", "placeholder", "alt"]) {
-      const text = (element.getAttribute(name) || "").trim();
-      if (/[A-Za-z]{2}/.test(text) && !/[\u4e00-\u9fff]/.test(text)) found.add(text);
-    }
-  }
-  return [...found];
-}"""
-PRODUCTS = ("Harborsite", "docker", "podman", "nerdctl", "ctr", "crictl", "helm", "oras")
-TERMS = ("API v2.0", "REST API", "swagger.json", "OS/ARCH", "Tag", "Webhook", "SBOM", "MiB", "GiB", "TiB")
-WEBHOOKS = ("HTTP", "Slack", "CloudEvents", "https://ci.example.com/hooks")
-NAMES = frozenset(
-    (*PRODUCTS, *PROVIDERS.values(), *VENDORS.values(), *TERMS, *WEBHOOKS, "English", "https://registry.example.com")
-)
 
 
 def test_a_registry_is_tried_in_the_page_and_its_provider_fills_the_form(

@@ -15,7 +15,7 @@ from projects.permissions import Role
 from tests.factories import add, make_user
 from tests.portal.conftest import SignedIn
 from tests.portal.sample import make_registry
-from tests.portal.test_browser import NAMES
+from tests.portal.test_browser_looks import NAMES
 
 ROLES = ("admin", "project admin", "maintainer", "developer", "guest", "limited guest", "stranger", "nobody")
 MOST_PAGES = 600
