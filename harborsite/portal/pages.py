@@ -11,9 +11,9 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -57,16 +57,31 @@ _SEARCHED = "portal_searched"
 
 
 class CappedPaginator(_Paginator):
-    """Counts as far as anybody pages: a million rows cost no more than MOST_COUNTED; searching finds the rest."""
+    """Counts as far as anybody pages: a million rows cost no more than MOST_COUNTED; searching finds the rest.
+
+    A list that `begins` with its first page reads that first: when it is all there is, nothing is counted.
+    """
 
     is_capped = False
+    begins = False
+
+    @cached_property
+    def first_rows(self) -> list[Any]:
+        return list(cast("QuerySet[Any]", self.object_list)[: self.per_page + 1])
 
     @cached_property
     def count(self) -> int:
+        if self.begins and len(self.first_rows) <= self.per_page:
+            return len(self.first_rows)
         rows = cast("QuerySet[Any]", self.object_list)
         found = rows.order_by()[: MOST_COUNTED + 1].count()
         self.is_capped = found > MOST_COUNTED
         return min(MOST_COUNTED, found)
+
+    def page(self, number: int | str) -> Page[Any]:
+        if self.begins and number == 1:
+            return Page(self.first_rows[: self.per_page], number, self)
+        return super().page(number)
 
 
 class PortalChangeList(ChangeList):
@@ -83,10 +98,11 @@ class PortalChangeList(ChangeList):
         asked = request.GET.get(_SIZE_VAR, "")
         self.list_per_page = int(asked) if asked in map(str, PAGE_SIZES) else PAGE_SIZES[0]
         super().get_results(request)
-        rows = list(self.result_list)
+        paginator = cast("CappedPaginator", self.paginator)
+        rows = list(paginator.page(1) if paginator.begins else self.result_list)
         self.model_admin.complete(request, rows)
         self.result_list = cast("QuerySet[Any]", rows)
-        self.is_capped = getattr(self.paginator, "is_capped", False)
+        self.is_capped = paginator.is_capped
         self.searched = vars(request).get(_SEARCHED, 0)
         self.first_row = (self.page_num - 1) * self.list_per_page + 1 if rows else 0
         self.last_row = self.first_row + len(rows) - 1 if rows else 0
@@ -107,7 +123,6 @@ class PortalAdmin(_ModelAdmin[M]):
     admin_site: PortalSite
     actions_on_top = False
     list_max_show_all = 0
-    paginator = CappedPaginator
     show_full_result_count = False
     search_newest, newest_by = 0, ""  # search no more rows than these, by that column; 0 for all
     empty_text: _StrOrPromise = ""
@@ -158,6 +173,11 @@ class PortalAdmin(_ModelAdmin[M]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> CappedPaginator:
+        paginator = CappedPaginator(*args, **kwargs)
+        paginator.begins = request.GET.get(PAGE_VAR, "1") == "1"
+        return paginator
 
     def list_page(self, request: HttpRequest, title: str, **extra: Any) -> HttpResponse:
         """The changelist under our own address and title."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from harborsite.portal import scope
+from harborsite.principal import Principal
 from projects.models import Label, Project
 from registry.models import Artifact, ArtifactLabel, Repository, Tag
 
-_MOST = 20
+_MOST, _MOST_LABELS = 20, 200
 
 
 def results(request: HttpRequest) -> HttpResponse:
@@ -29,14 +30,15 @@ def results(request: HttpRequest) -> HttpResponse:
         name, _colon, tag = text.rpartition(":")
         visible = Repository.objects.visible_to(who)
         named = visible.filter(name__icontains=name) if name else visible
-        tags = Tag.objects.filter(name=tag, repository__in=named.values("pk")).order_by("-push_time")
-        tags = tags.select_related("repository__project", "artifact").defer("artifact__manifest")
+        tags = Tag.objects.filter(name=tag, repository__in=named.values("pk")).order_by("-push_time", "-pk")
+        tags = tags.prefetch_related("repository__project", Prefetch("artifact", Artifact.objects.defer("manifest")))
         digests = Artifact.objects.filter(digest__startswith=text, repository__in=visible.values("pk"))
         context |= {
             "projects": Project.objects.visible_to(who).filter(name__icontains=text).order_by("name")[:_MOST],
-            "repositories": visible.filter(name__icontains=text).select_related("project").order_by("name")[:_MOST],
+            # joined to their projects they would all be sorted; alone they are read in the order of their names
+            "repositories": visible.filter(name__icontains=text).prefetch_related("project").order_by("name")[:_MOST],
             "tags": tags[:_MOST],
-            "labelled": _labelled(text, visible),
+            "labelled": _labelled(text, who, visible),
             "artifacts": digests.select_related("repository__project").defer("manifest")[:_MOST]
             if text.startswith(("sha256:", "sha512:"))
             else [],
@@ -44,9 +46,11 @@ def results(request: HttpRequest) -> HttpResponse:
     return render(request, "portal/search.html", {**admin.site.each_context(request), **context})
 
 
-def _labelled(text: str, visible: QuerySet[Repository]) -> list[tuple[Label, Repository, int]]:
+def _labelled(text: str, who: Principal, visible: QuerySet[Repository]) -> list[tuple[Label, Repository, int]]:
     """Labels with the repositories that have them on artifacts, and on how many."""
-    found = ArtifactLabel.objects.filter(label__name__icontains=text, artifact__repository__in=visible.values("pk"))
+    known = Q(project=None) | Q(project__in=Project.objects.visible_to(who).values("pk"))
+    named = Label.objects.filter(known, name__icontains=text).values_list("pk", flat=True)[:_MOST_LABELS]
+    found = ArtifactLabel.objects.filter(label__in=list(named), artifact__repository__in=visible.values("pk"))
     counted = found.values_list("label", "artifact__repository").annotate(Count("pk"))
     rows = list(counted.order_by("label__name", "artifact__repository__name")[:_MOST])
     labels = Label.objects.in_bulk({label for label, _repository, _count in rows})

@@ -50,7 +50,7 @@ class Artifact(models.Model):
         constraints = [models.UniqueConstraint(fields=["repository", "digest"], name="one_artifact_per_digest")]
         indexes = [
             models.Index(fields=["repository", "subject_digest"], name="artifact_by_subject"),
-            models.Index(fields=["repository", "-push_time"], name="artifact_by_push_time"),
+            models.Index(fields=["repository", "accessory_type", "-push_time", "-id"], name="artifact_as_listed"),
             models.Index(fields=["digest"], name="artifact_by_digest"),
         ]
         verbose_name = _("artifact")

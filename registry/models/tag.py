@@ -23,6 +23,7 @@ class Tag(models.Model):
     class Meta:
         ordering = ["-push_time", "-id"]
         constraints = [models.UniqueConstraint(fields=["repository", "name"], name="one_tag_per_name")]
+        indexes = [models.Index(fields=["name", "-push_time", "-id"], name="tag_by_name")]
         verbose_name = _("tag")
         verbose_name_plural = _("tags")
 
