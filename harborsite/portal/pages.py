@@ -26,7 +26,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.errors import AppError
-from harborsite.portal import navigation, scope
+from harborsite.portal import columns, navigation, scope
 from harborsite.portal.forms import judgement
 from projects import params
 from projects.models import User
@@ -131,6 +131,9 @@ class PortalAdmin(_ModelAdmin[M]):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PortalChangeList
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return columns.shown(request, self)
+
     @property
     def media(self) -> Media:
         return Media()  # the stock scripts would bring jQuery to every list
@@ -181,8 +184,11 @@ class PortalAdmin(_ModelAdmin[M]):
 
     def list_page(self, request: HttpRequest, title: str, **extra: Any) -> HttpResponse:
         """The changelist under our own address and title."""
+        if request.method == "POST" and columns.FIELD in request.POST:
+            return columns.choose(request, self)
         context = {
             "title": title,
+            "column_choices": columns.choices(request, self),
             "empty_text": self.empty_text,
             "action_bar": self.action_bar,
             **project_context(request),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from projects.models import User
 
 KEPT = ("language", "theme", "time_format", "pull_client")
@@ -15,3 +17,9 @@ def keep(*, user: User, **chosen: str) -> None:
     for name, value in chosen.items():
         setattr(user, name, value)
     user.save(update_fields=list(chosen))
+
+
+def hide_columns(*, user: User, page: str, columns: Sequence[str]) -> None:
+    """From now on the list `page` is shown to them without these columns."""
+    user.hidden_columns = {**user.hidden_columns, page: list(columns)}
+    user.save(update_fields=["hidden_columns"])

@@ -194,3 +194,22 @@ def test_forms_without_script_are_sent_as_ever(browser: Browser, live_server: Li
     expect(page.locator("#id_name_error")).to_have_text("The project named web-shop already exists")
     page.get_by_role("link", name="Cancel").click()
     page.wait_for_url("**/projects/")
+
+
+def test_columns_are_hidden_by_keyboard_and_stay_so(watch: Watched) -> None:
+    page = watch.page
+    page.goto(f"{watch.address}/projects/web-shop/members/")
+    since = page.get_by_role("columnheader", name="Member since")
+    expect(since).to_be_visible()
+    page.locator("summary", has_text="Columns").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Member since").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(since).to_have_count(0)
+    expect(page.get_by_role("columnheader", name="Role")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("columnheader", name="Role")).to_be_visible()
+    expect(since).to_have_count(0)
+    watch.check()

@@ -84,7 +84,7 @@
   // A page that looks again by itself must not take away what somebody is choosing.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const polls = "X-Background" in event.detail.requestConfig.headers;
-    if (polls && document.querySelector("input.action-select:checked")) event.preventDefault();
+    if (polls && document.querySelector("input.action-select:checked, #live details.menu[open]")) event.preventDefault();
   });
 
   document.addEventListener("DOMContentLoaded", () => { localTimes(document); markChosen(); showWhatApplies(); });
