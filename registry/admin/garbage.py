@@ -27,7 +27,7 @@ from registry.services import gc, preview, usage
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
-_MOST_SHARES = 200
+_MOST_SHARES, _TAGS_SHOWN = 200, 3
 _REPOSITORY = "gc_repository"
 
 
@@ -130,7 +130,9 @@ class Footprints(PortalAdmin[Artifact]):
     @admin.display(description=gettext_lazy("Tags"))
     def tag_names(self, row: Artifact) -> str:
         names = sorted(tag.name for tag in row.tags.all())
-        return format_html_join(" ", '<span class="tag">{}</span>', ((name,) for name in names))
+        shown = format_html_join(" ", '<span class="tag">{}</span>', ((name,) for name in names[:_TAGS_SHOWN]))
+        rest = len(names) - _TAGS_SHOWN
+        return format_html("{} +{}", shown, rest) if rest > 0 else shown
 
     @admin.display(description=gettext_lazy("Freed if it goes"))
     def exclusive(self, row: Artifact) -> str:
