@@ -13,6 +13,11 @@ class Operation(models.TextChoices):
     PULL = "pull", _("Pull")
     LOGIN = "login", _("Sign in")
     LOGOUT = "logout", _("Sign out")
+    START = "start", _("Start")
+    STOP = "stop", _("Stop")
+    RETRY = "retry", _("Retry")
+    PAUSE = "pause", _("Pause")
+    RESUME = "resume", _("Resume")
     TEST = "test", _("Test")
 
 
@@ -34,6 +39,11 @@ class ResourceType(models.TextChoices):
     REGISTRY = "registry", _("Registry")
     REPLICATION_POLICY = "replicationpolicy", _("Replication policy")
     GARBAGE_COLLECTION = "gc", _("Garbage collection")
+    STORAGE_CHECK = "storagecheck", _("Storage check")
+    PURGE = "purgeaudit", _("Log rotation")
+    REPLICATION = "replication", _("Replication")
+    JOB = "job", _("Job")
+    QUEUE = "jobqueue", _("Job queue")
 
 
 # What can be switched off, in the order in which `GET /auditlog-exts/events` lists it.

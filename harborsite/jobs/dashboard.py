@@ -13,6 +13,7 @@ from django.utils import timezone
 from harborsite.jobs import engine
 from harborsite.jobs.kinds import KINDS, SCHEDULER
 from harborsite.jobs.models import FINAL, PausedQueue, Status, Task, Worker
+from harborsite.principal import Principal
 
 QUEUES = tuple(sorted({*KINDS, SCHEDULER}))
 PAUSE, RESUME, STOP = "pause", "resume", "stop"
@@ -95,14 +96,14 @@ def schedules_are_paused() -> bool:
     return PausedQueue.objects.filter(vendor_type=SCHEDULER).exists()
 
 
-def steer(*, kind: str, action: str) -> None:
+def steer(*, kind: str, action: str, actor: Principal | str) -> None:
     """Let a kind of jobs wait, go on, or give up what waits."""
     if action == PAUSE:
-        engine.pause(vendor_type=kind)
+        engine.pause(vendor_type=kind, actor=actor)
     elif action == RESUME:
-        engine.resume(vendor_type=kind)
+        engine.resume(vendor_type=kind, actor=actor)
     else:
-        stop_tasks(Task.objects.filter(vendor_type=kind, status=Status.PENDING))
+        stop_tasks(Task.objects.filter(vendor_type=kind, status=Status.PENDING), actor=actor)
 
 
 def unfinished() -> QuerySet[Task]:
@@ -114,10 +115,10 @@ def running() -> QuerySet[Task]:
     return Task.objects.filter(status=Status.RUNNING)
 
 
-def stop_tasks(tasks: Iterable[Task]) -> None:
+def stop_tasks(tasks: Iterable[Task], *, actor: Principal | str) -> None:
     """Ask each for its end."""
     for task in tasks:
-        engine.stop_task(task=task)
+        engine.stop_task(task=task, actor=actor)
 
 
 def pools() -> list[Pool]:

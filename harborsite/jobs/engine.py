@@ -17,6 +17,8 @@ from harborsite.errors import PreconditionFailed
 from harborsite.jobs import queue, signals
 from harborsite.jobs.kinds import KINDS
 from harborsite.jobs.models import FINAL, Execution, PausedQueue, Status, Task, Trigger
+from harborsite.jobs.signals import Action
+from harborsite.principal import Principal
 
 
 def start(
@@ -25,8 +27,12 @@ def start(
     vendor_id: int = 0,
     trigger: Trigger = Trigger.MANUAL,
     extra_attrs: Mapping[str, object] | None = None,
+    actor: Principal | str | None = None,
 ) -> Execution:
-    """A new execution; its tasks run as soon as the current transaction commits."""
+    """A new execution; its tasks run as soon as the current transaction commits.
+
+    `actor`, here and below, is the person who asked for it, to be written down.
+    """
     kind = KINDS[vendor_type]
     with transaction.atomic():
         execution = Execution.objects.create(
@@ -37,6 +43,7 @@ def start(
             start_time=timezone.now(),
             launched=not kind.launch,
         )
+        signals.tell(actor, Action.START, vendor_type, execution=execution.pk, vendor_id=vendor_id)
         if kind.launch:
             queue.push(queue.LAUNCH, execution.pk)
         else:
@@ -72,9 +79,12 @@ def close_if_running(execution_id: int, status: Status, message: str = "") -> No
     )
 
 
-def stop(*, execution: Execution) -> None:
+def stop(*, execution: Execution, actor: Principal | str | None = None) -> None:
     """Ask for the end of all its tasks: those that wait end now, those that run as soon as they look."""
     with transaction.atomic():
+        if not execution.is_final:
+            data = {"execution": execution.pk, "vendor_id": execution.vendor_id}
+            signals.tell(actor, Action.STOP, execution.vendor_type, **data)
         if Execution.objects.filter(pk=execution.pk, launched=False).update(launched=True):
             close_if_running(execution.pk, Status.STOPPED)
             return
@@ -82,9 +92,11 @@ def stop(*, execution: Execution) -> None:
             stop_task(task=task)
 
 
-def stop_task(*, task: Task) -> None:
+def stop_task(*, task: Task, actor: Principal | str | None = None) -> None:
     """End one task: at once if it waits, else as soon as it looks."""
     with transaction.atomic():
+        if not task.is_final:
+            signals.tell(actor, Action.STOP, task.vendor_type, execution=task.execution_id, task=task.pk)
         waiting = Task.objects.filter(pk=task.pk, status=Status.PENDING)
         if waiting.update(status=Status.STOPPED, end_time=timezone.now(), update_time=timezone.now()):
             refresh(task.execution_id)
@@ -93,7 +105,7 @@ def stop_task(*, task: Task) -> None:
             Task.objects.filter(pk=task.pk, status=Status.RUNNING).update(stop_requested=True)
 
 
-def retry(*, task: Task) -> None:
+def retry(*, task: Task, actor: Principal | str | None = None) -> None:
     """Run one failed or stopped task again; the others of its execution are left alone."""
     with transaction.atomic():
         again = Task.objects.filter(pk=task.pk, status__in=(Status.ERROR, Status.STOPPED)).update(
@@ -108,18 +120,22 @@ def retry(*, task: Task) -> None:
         )
         if not again:
             raise PreconditionFailed(_("Only a task that failed or was stopped can be retried."))
+        signals.tell(actor, Action.RETRY, task.vendor_type, execution=task.execution_id, task=task.pk)
         refresh(task.execution_id)
         queue.push(queue.RUN, task.pk)
 
 
-def pause(*, vendor_type: str) -> None:
+def pause(*, vendor_type: str, actor: Principal | str | None = None) -> None:
     """Let the tasks of this kind wait (`SCHEDULER`: all schedules)."""
-    PausedQueue.objects.get_or_create(vendor_type=vendor_type)
+    with transaction.atomic():
+        PausedQueue.objects.get_or_create(vendor_type=vendor_type)
+        signals.tell(actor, Action.PAUSE, vendor_type)
 
 
-def resume(*, vendor_type: str) -> None:
+def resume(*, vendor_type: str, actor: Principal | str | None = None) -> None:
     """Let them run again."""
     with transaction.atomic():
+        signals.tell(actor, Action.RESUME, vendor_type)
         PausedQueue.objects.filter(vendor_type=vendor_type).delete()
         for task_id in due_tasks(vendor_type, timezone.now()):
             queue.push(queue.RUN, task_id)

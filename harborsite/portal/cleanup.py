@@ -189,7 +189,7 @@ class SystemJob:
 
         def save(data: dict[str, Any]) -> str:
             parameters = {**self.parameters(data), "dry_run": dry_run}
-            execution = engine.start(vendor_type=self.vendor_type, extra_attrs=parameters)
+            execution = engine.start(vendor_type=self.vendor_type, extra_attrs=parameters, actor=scope.visitor(request))
             return f"{self._url()}{execution.pk}/"
 
         title = _("Dry run") if dry_run else str(self.run_title)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
@@ -24,8 +25,10 @@ from django.utils.translation import gettext_lazy
 from harborsite.jobs import engine
 from harborsite.jobs.kinds import KINDS
 from harborsite.jobs.models import FINAL, Execution, Status, Task, TaskLog, Trigger
+from harborsite.portal import scope
 from harborsite.portal.pages import PortalAdmin
 from harborsite.portal.templatetags.portal import moment
+from harborsite.principal import Principal
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
@@ -225,7 +228,7 @@ class RunList(PortalAdmin[Execution]):
             request,
             "stop_chosen",
             rows,
-            lambda execution: engine.stop(execution=execution),
+            lambda execution: engine.stop(execution=execution, actor=scope.visitor(request)),
             _("{count} asked to stop."),
             **stop_texts(),
         )
@@ -294,10 +297,10 @@ class TaskList(PortalAdmin[Task]):
 
     @admin.action(permissions=["change"], description=gettext_lazy("Retry"))
     def retry_chosen(self, request: HttpRequest, rows: QuerySet[Task]) -> None:
-        self.each(request, rows, self.retry, _("{count} will be tried again."))
+        self.each(request, rows, partial(self.retry, actor=scope.visitor(request)), _("{count} will be tried again."))
 
-    def retry(self, task: Task) -> None:
-        engine.retry(task=task)
+    def retry(self, task: Task, *, actor: Principal) -> None:
+        engine.retry(task=task, actor=actor)
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -415,7 +418,7 @@ class RunPages:
             texts = {**stop_texts(), "title": _("Stop this execution?")}
             context = {"rows": [f"{kind_label(execution.vendor_type)} {execution.pk}"], "back_url": back}
             return self._runs.page(request, "portal/confirmation.html", **texts, **context)
-        engine.stop(execution=execution)
+        engine.stop(execution=execution, actor=scope.visitor(request))
         messages.success(request, _("{count} asked to stop.").format(count=1))
         return HttpResponseRedirect(back)
 

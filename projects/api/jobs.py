@@ -200,7 +200,7 @@ class JobScheduleView(JobBase):
         if kind not in TYPES:
             raise Unprocessable(f"schedule.type in body should be one of [{' '.join(TYPES)}]")
         if kind == "Manual":
-            return engine.start(vendor_type=self.vendor_type, extra_attrs=parameters)
+            return engine.start(vendor_type=self.vendor_type, extra_attrs=parameters, actor=self.who)
         if kind == "None":
             schedules.remove(vendor_type=self.vendor_type)
         elif kind != "Schedule":
@@ -226,7 +226,7 @@ class JobRunView(JobBase):
 
     def put(self, request: Request, run_id: int) -> Done:
         """Stop it; one that has ended stays as it is."""
-        engine.stop(execution=self.run(run_id))
+        engine.stop(execution=self.run(run_id), actor=self.who)
         return Done()
 
 
@@ -310,7 +310,7 @@ class QueueView(ApiView):
             raise Unprocessable(f"action in body should be one of [{' '.join(self.choices)}]")
         known = set(dashboard.QUEUES)
         for kind in known if job_type.lower() == ALL else known & {job_type.upper()}:
-            dashboard.steer(kind=kind, action=action)
+            dashboard.steer(kind=kind, action=action, actor=self.who)
         return Done()
 
 
@@ -332,7 +332,7 @@ class JobView(ApiView):
 
     def put(self, request: Request, job_id: str) -> Done:
         rows = dashboard.unfinished()
-        dashboard.stop_tasks(rows if job_id.lower() == ALL else rows.filter(pk=_number(job_id)))
+        dashboard.stop_tasks(rows if job_id.lower() == ALL else rows.filter(pk=_number(job_id)), actor=self.who)
         return Done()
 
 
@@ -342,7 +342,7 @@ class JobRetryView(ApiView):
     actions = {"POST": "jobservice-monitor:stop"}
 
     def post(self, request: Request, job_id: str) -> Done:
-        engine.retry(task=_job(job_id))
+        engine.retry(task=_job(job_id), actor=self.who)
         return Done()
 
 

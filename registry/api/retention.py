@@ -396,7 +396,7 @@ class RetentionExecutionView(RetentionBase):
         execution = self.execution("update")
         if body.read(request, ActionRequest).action != "stop":
             raise BadRequest("the action can only be stop")
-        engine.stop(execution=execution)
+        engine.stop(execution=execution, actor=self.who)
         return Done()
 
 

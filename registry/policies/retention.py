@@ -115,7 +115,9 @@ def start(*, policy: RetentionPolicy, dry_run: bool, actor: Principal, ignore_li
     A run that would delete too large a share of what there is ends without deleting anything, unless that is ignored.
     """
     attrs = {"dry_run": dry_run, "operator": actor.username, **({"ignore_limit": True} if ignore_limit else {})}
-    return engine.start(vendor_type=RETENTION, vendor_id=policy.pk, trigger=Trigger.MANUAL, extra_attrs=attrs)
+    return engine.start(
+        vendor_type=RETENTION, vendor_id=policy.pk, trigger=Trigger.MANUAL, extra_attrs=attrs, actor=actor
+    )
 
 
 def _checked(rules: Sequence[Rule], cron: str) -> tuple[list[dict[str, Any]], str]:

@@ -24,6 +24,7 @@ from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import SwitchedAdmin, administrators_only, form_page
 from harborsite.portal.runs import RunList, RunPages, Runs, TaskList, TaskStatusFilter
 from harborsite.portal.templatetags.portal import moment
+from harborsite.principal import Principal
 from projects.models import User
 from replication.admin.forms import LEVELS, RESOURCES, RuleForm, filter_texts
 from replication.models import VENDOR_TYPE, Registry, ReplicationPolicy
@@ -89,8 +90,8 @@ class ReplicationTasks(TaskList):
         event = execution.extra_attrs.get("event")
         return [(_("Repository"), str(event["repository"]))] if event else []
 
-    def retry(self, task: Task) -> None:
-        executions.retry_task(task=task)
+    def retry(self, task: Task, *, actor: Principal) -> None:
+        executions.retry_task(task=task, actor=actor)
 
     @admin.display(description=gettext_lazy("Task"), ordering="pk")
     def task(self, row: Task) -> str:
@@ -294,7 +295,7 @@ class ReplicationPolicyAdmin(SwitchedAdmin[ReplicationPolicy]):
                 request, "portal/confirmation.html", rows=[policy.name], back_url=self.url_of(policy), **texts
             )
         try:
-            executions.start(policy=policy)
+            executions.start(policy=policy, operator=scope.visitor(request).username)
         except AppError as error:
             messages.error(request, error.message)
         else:
@@ -307,7 +308,7 @@ class ReplicationPolicyAdmin(SwitchedAdmin[ReplicationPolicy]):
             request,
             "replicate",
             rows,
-            lambda policy: executions.start(policy=policy),
+            lambda policy: executions.start(policy=policy, operator=scope.visitor(request).username),
             _("{count} started."),
             title=_("Replicate now?"),
             warning=_START_WARNING,

@@ -166,7 +166,7 @@ class ExecutionView(ExecutionBase):
 
     def put(self, request: Request, id: int) -> Done:
         """Stop it."""
-        executions.stop(execution=self.execution())
+        executions.stop(execution=self.execution(), actor=self.who)
         return Done()
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from harborsite.jobs import engine
 from harborsite.jobs.models import Execution, Task, Trigger
+from harborsite.principal import Principal
 from replication.errors import PolicyDisabled
 from replication.models import VENDOR_TYPE, ReplicationPolicy
 from replication.services.planning import policy_of
@@ -39,17 +40,18 @@ def start(
         vendor_id=policy.pk,
         trigger=trigger,
         extra_attrs=attrs,
+        actor=operator or None,
     )
 
 
-def stop(*, execution: Execution) -> None:
-    engine.stop(execution=execution)
+def stop(*, execution: Execution, actor: Principal | str) -> None:
+    engine.stop(execution=execution, actor=actor)
 
 
-def retry_task(*, task: Task) -> None:
+def retry_task(*, task: Task, actor: Principal | str) -> None:
     """Copy one repository again whose task failed or was stopped; what the target has by now is not sent again."""
     _require_enabled(policy_of(task.execution))
-    engine.retry(task=task)
+    engine.retry(task=task, actor=actor)
 
 
 def _require_enabled(policy: ReplicationPolicy) -> None:

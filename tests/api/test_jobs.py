@@ -11,7 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import AuditLog
-from harborsite.jobs import runner
+from harborsite.jobs import runner, schedules
+from harborsite.jobs.kinds import GARBAGE_COLLECTION
 from harborsite.jobs.models import Execution, PausedQueue, Schedule, Status, Task, Worker
 from projects.models import Project, User
 from registry.models import Artifact, Blob, BlobLink
@@ -120,11 +121,12 @@ def test_old_rows_of_the_chosen_events_are_purged(boss: Client, library: Project
     wanted: dict[str, Any] = {"audit_retention_hour": 48, "include_event_types": "update_project,nothing"}
     made(post(boss, "/system/purgeaudit/schedule", when("Manual", **wanted, dry_run=True)))
     run_everything()
-    assert AuditLog.objects.count() == 2
+    old = AuditLog.objects.exclude(operation="start")
+    assert old.count() == 2
     number = made(post(boss, "/system/purgeaudit/schedule", when("Manual", **wanted)))
     run_everything()
     assert json.loads(get(boss, f"/system/purgeaudit/{number}").json()["job_parameters"])["purged"] == 1
-    assert [row.resource_type for row in AuditLog.objects.all()] == ["label"]
+    assert [row.resource_type for row in old] == ["label"]
     assert post(boss, "/system/purgeaudit/schedule", when("Manual")).status_code == 400
 
 
@@ -167,3 +169,36 @@ def test_only_administrators_look_at_jobs(bob: User) -> None:
         assert get(Client(), path).status_code == 401, path
     assert post(member, "/system/gc/schedule", when("Manual")).status_code == 403
     assert put(member, "/jobservice/queues/all", {"action": "stop"}).status_code == 403
+
+
+def test_who_starts_stops_and_steers_jobs_is_written_down(boss: Client) -> None:
+    """And what runs by itself is not: that is nobody's doing."""
+    schedules.put(vendor_type=GARBAGE_COLLECTION, expression="0 0 0 * * *")
+    schedules.fire_due(timezone.now() + timedelta(days=2))
+    assert Execution.objects.filter(vendor_type=GARBAGE_COLLECTION).exists()
+    assert not AuditLog.objects.filter(operation="start").exists()
+
+    run = made(post(boss, "/system/gc/schedule", {"schedule": {"type": "Manual"}, "parameters": {}}))
+    purge = {"audit_retention_hour": 1, "include_event_types": "other"}
+    purged = made(post(boss, "/system/purgeaudit/schedule", {"schedule": {"type": "Manual"}, "parameters": purge}))
+    put(boss, f"/system/gc/{run}", {})
+    put(boss, f"/system/gc/{run}", {})  # it has ended: nothing is done
+    task = Task.objects.get(execution=purged)
+    put(boss, f"/jobservice/jobs/{task.pk}", {})
+    post(boss, f"/jobservice/jobs/{task.pk}/retry", {})
+    for action in ("pause", "resume", "stop"):
+        put(boss, "/jobservice/queues/PURGE_AUDIT_LOG", {"action": action})
+    written = AuditLog.objects.filter(username="admin").exclude(operation="login").order_by("pk")
+    one = f"execution {purged}, task {task.pk}"
+    assert list(written.values_list("operation", "resource_type", "resource")) == [
+        ("start", "gc", f"execution {run}"),
+        ("start", "purgeaudit", f"execution {purged}"),
+        ("stop", "gc", f"execution {run}"),
+        ("stop", "purgeaudit", one),
+        ("retry", "purgeaudit", one),
+        ("pause", "jobqueue", "PURGE_AUDIT_LOG"),
+        ("resume", "jobqueue", "PURGE_AUDIT_LOG"),
+        ("stop", "purgeaudit", one),
+    ]
+    shown = get(boss, "/auditlog-exts", q="operation=pause").json()
+    assert shown[0]["operation_description"] == "pause jobqueue: PURGE_AUDIT_LOG"

@@ -102,7 +102,7 @@ def test_a_full_target_is_tried_again_and_then_said_to_be_full(
     assert log_of(execution).count("trying again") >= 3 * 4, "for each of its blobs"
     assert not far.manifests
     far.faults.clear()
-    executions.retry_task(task=task)
+    executions.retry_task(task=task, actor="tester")
     runner.run(task.pk)
     assert far.tags("library/fault/app") == ["v1"]
 

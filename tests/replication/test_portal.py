@@ -109,7 +109,7 @@ def test_everything_entered_is_kept_and_shown_again(boss: Client, registry: Regi
     assert Schedule.objects.get(vendor_type=VENDOR_TYPE).cron == "0 30 2 * * *"
     page = f"/replications/{policy.pk}/"
     assert "paused" not in boss.get(page).content.decode()
-    dashboard.steer(kind=SCHEDULER, action=dashboard.PAUSE)
+    dashboard.steer(kind=SCHEDULER, action=dashboard.PAUSE, actor="tester")
     assert "paused" in boss.get(page).content.decode()
 
     address = f"/replications/{policy.pk}/edit/"

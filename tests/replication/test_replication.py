@@ -254,17 +254,17 @@ def test_one_task_is_retried_alone(admin: User, library: Project, registry: Regi
     runner.launch(execution.pk)
     first, second = execution.tasks.order_by("pk")
     runner.run(first.pk)
-    executions.stop(execution=execution)
+    executions.stop(execution=execution, actor="tester")
     execution.refresh_from_db()
     assert execution.status == Status.STOPPED
     second.refresh_from_db()
-    executions.retry_task(task=second)
+    executions.retry_task(task=second, actor="tester")
     runner.run(second.pk)
     execution.refresh_from_db()
     assert (execution.status, [task.run_count for task in execution.tasks.order_by("pk")]) == (Status.SUCCESS, [1, 1])
     assert remote.tags("library/retried/b") == {"v1"}
     with pytest.raises(PreconditionFailed, match="failed or was stopped"):
-        executions.retry_task(task=first)
+        executions.retry_task(task=first, actor="tester")
     ReplicationPolicy.objects.update(enabled=False)
     with pytest.raises(PolicyDisabled):
-        executions.retry_task(task=second)
+        executions.retry_task(task=second, actor="tester")

@@ -19,6 +19,8 @@ from harborsite.shelltext import gettext
 
 _MINUTE = 60
 
+ACTOR = "system"  # in the audit log
+
 
 class Command(OperatorCommand):
     help = "List, stop and retry jobs. Exit status: 0 done, 1 refused, 2 wrong usage."
@@ -44,7 +46,7 @@ class Command(OperatorCommand):
         else:
             rows = [found(number) for number in options["jobs"]]
             for task in rows:
-                engine.stop_task(task=task) if verb == "stop" else engine.retry(task=task)
+                (engine.stop_task if verb == "stop" else engine.retry)(task=task, actor=ACTOR)
                 task.refresh_from_db()
         if options["json"]:
             self.stdout.write(json.dumps([shown(task) for task in rows]))

@@ -138,7 +138,7 @@ class ScheduleAdmin(PortalAdmin[Schedule]):
             )
         if action in {dashboard.STOP, dashboard.PAUSE, dashboard.RESUME}:
             for kind in kinds:
-                dashboard.steer(kind=kind, action=action)
+                dashboard.steer(kind=kind, action=action, actor=scope.visitor(request))
             done = {
                 dashboard.STOP: _("{count} queues emptied."),
                 dashboard.PAUSE: _("{count} queues paused."),
@@ -153,7 +153,8 @@ class ScheduleAdmin(PortalAdmin[Schedule]):
     def steer_scheduler(self, request: HttpRequest) -> HttpResponse:
         """Let all schedules wait, or go on."""
         pause = request.POST.get("action") == dashboard.PAUSE
-        dashboard.steer(kind=SCHEDULER, action=dashboard.PAUSE if pause else dashboard.RESUME)
+        action = dashboard.PAUSE if pause else dashboard.RESUME
+        dashboard.steer(kind=SCHEDULER, action=action, actor=scope.visitor(request))
         messages.success(request, _("All schedules are paused.") if pause else _("The schedules go on."))
         return HttpResponseRedirect(reverse("admin:job_schedules"))
 
@@ -186,7 +187,7 @@ class ScheduleAdmin(PortalAdmin[Schedule]):
         here = reverse("admin:job_queues")
         if request.method == "POST":
             for kind in dashboard.QUEUES:
-                dashboard.steer(kind=kind, action=dashboard.STOP)
+                dashboard.steer(kind=kind, action=dashboard.STOP, actor=scope.visitor(request))
             messages.success(request, _("No job waits any more."))
             return HttpResponseRedirect(here)
         queues = [queue for queue in dashboard.queues() if queue.count]
@@ -212,7 +213,7 @@ class ScheduleAdmin(PortalAdmin[Schedule]):
         )
 
     def _stopped(self, request: HttpRequest, tasks: list[Task], back: str) -> HttpResponse:
-        dashboard.stop_tasks(tasks)
+        dashboard.stop_tasks(tasks, actor=scope.visitor(request))
         messages.success(request, _("{count} asked to stop.").format(count=len(tasks)))
         return HttpResponseRedirect(back)
 
