@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from harborsite import config as boot
 from harborsite import parts
 from harborsite.parts import choice, systemd
 from harborsite.setup import SetupError, certificates
+from tests.services import ROOT, workspace
 
 ALL = "with_proxy = on\ndatabase = mariadb\ndb_password = secret\n"
 
@@ -88,6 +93,50 @@ def test_units_are_what_systemd_understands(tmp_path: Path) -> None:
     assert complaints == []
     assert f"HARBOR_CFG={config.source}" in made["harborsite.service"]
     assert "After=network-online.target harborsite-mariadb.service" in made["harborsite.service"]
+
+
+_AS_OWNER = """
+import getpass, sys
+from pathlib import Path
+from harborsite import config
+from harborsite.parts import systemd
+from harborsite.setup import ownership
+
+systemd.is_there = lambda: True
+ownership.BASE_DIR = Path(sys.argv[1])  # where everybody may read
+loaded = config.load(ownership.BASE_DIR / "harbor.cfg", {})
+
+def work() -> None:
+    said = f"{getpass.getuser()}\\n" + Path("/proc/self/status").read_text()
+    (loaded.data_volume / "made").write_text(said)
+
+ownership.as_owner(loaded, work)
+"""
+
+
+def test_root_sets_units_up_as_the_owner_of_the_data_who_may_use_low_ports() -> None:
+    if os.geteuid() != 0:
+        assert not systemd.is_there(), "units are for root to set up"
+        return
+    owner = pwd.getpwnam("nobody")
+    with workspace("owner") as directory:
+        directory.chmod(0o755)
+        config = load(directory, ALL)
+        config.data_volume.mkdir()
+        os.chown(config.data_volume, owner.pw_uid, owner.pw_gid)
+        assert "User=nobody" in systemd.units(config)["harborsite-mariadb.service"]
+        assert "--user=root" not in systemd.units(config)["harborsite-mariadb.service"]
+        run = partial(subprocess.run, [sys.executable, "-c", _AS_OWNER, str(directory)], cwd=ROOT, text=True)
+        done = run(capture_output=True)
+        assert done.returncode == 0, done.stderr
+        made = config.data_volume / "made"
+        assert made.stat().st_uid == owner.pw_uid
+        assert made.read_text().startswith("nobody\n")
+        assert "CapEff:\t0000000000000400\n" in made.read_text()  # CAP_NET_BIND_SERVICE and no other
+        config.source.chmod(0o600)
+        done = run(capture_output=True)
+        assert done.returncode == 1
+        assert f"Run 'chown nobody {config.source}'" in done.stderr
 
 
 def test_a_path_too_long_for_a_socket_is_refused_by_its_key(tmp_path: Path) -> None:

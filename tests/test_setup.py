@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import signal
@@ -13,8 +14,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import MySQLdb
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -124,6 +127,41 @@ def test_own_keys_are_taken_but_must_be_there_and_fit(tmp_path: Path) -> None:
         )
         (site.data / "secret" / "private_key.pem").write_bytes(pem)
         assert "root.crt: is not the certificate of private_key.pem" in refusal(site, "prepare")
+
+
+def own_tables(site: Site, statement: str) -> set[str]:
+    """Those of MariaDB itself, after a statement of its root."""
+    place = str(site.data / "run" / "mariadb.sock")
+    with (
+        closing(MySQLdb.connect(unix_socket=place, user=getpass.getuser(), database="mysql")) as server,
+        closing(server.cursor()) as cursor,
+    ):
+        cursor.execute(statement)
+        cursor.execute("SHOW TABLES")
+        return {row[0] for row in cursor.fetchall()}
+
+
+def test_a_newer_mariadb_brings_its_own_tables_up_to_date() -> None:
+    """As after an upgrade of Debian: doctor says so, `prepare` does it, and nothing is left to do."""
+
+    def verdict(site: Site) -> str:
+        findings = json.loads(manage(site, "doctor", "--json").stdout)
+        return str(next(finding["verdict"] for finding in findings if finding["name"] == "database"))
+
+    with harborsite({"HARBOR_DATABASE": "mariadb", "HARBOR_DB_PASSWORD": PASSWORD}) as site:
+        info = site.data / "mariadb" / "mysql_upgrade_info"
+        made_by = info.read_text()
+        assert verdict(site) == "ok"
+        own_tables(site, "DROP TABLE time_zone_leap_second")  # as if the older series had not known it
+        info.write_text("10.1.48-MariaDB")
+        assert verdict(site) == "warning"
+        site.server.stop()
+        assert "MariaDB               its own tables upgraded from 10.1.48-MariaDB" in site.manage("prepare")
+        assert "MariaDB" not in site.manage("prepare")
+        site.start()
+        assert "time_zone_leap_second" in own_tables(site, "DO 0")
+        assert info.read_text().strip() == made_by.strip()
+        assert verdict(site) == "ok"
 
 
 def test_a_volume_that_cannot_be_written_is_named(tmp_path: Path) -> None:

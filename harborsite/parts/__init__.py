@@ -37,12 +37,16 @@ class Part:
     arguments: Sequence[str]
     files: Callable[[], Mapping[Path, str]] = dict  # its configuration, written before each start
     directories: Sequence[Path] = ()
+    for_root: Sequence[str] = ()  # further arguments where root starts it
     check: Sequence[str] = ()  # arguments with which the program only looks at its configuration
     make: Callable[[], None] = lambda: None  # what it keeps, once
 
     @property
     def argv(self) -> list[str]:
-        return [find(self.program), *self.arguments]
+        return self.command(is_root=os.geteuid() == 0)
+
+    def command(self, *, is_root: bool) -> list[str]:
+        return [find(self.program), *self.arguments, *(self.for_root if is_root else ())]
 
     def ready_to_start(self) -> None:
         """Write its files and have it look at them; raises SetupError."""

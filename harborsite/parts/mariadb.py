@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from harborsite.server.processes import die_with_parent
 from harborsite.setup import SetupError
 from harborsite.shelltext import gettext
 
+_FOR_ROOT: Final = ("--user=root",)  # it refuses to run as root unless told to
 _PATIENCE: Final = 60.0  # seconds until it must answer; recovery after a power cut takes some
 _NO_SERVER: Final = 2002  # of the client library: nobody listens on the socket
 
@@ -46,8 +47,8 @@ def part(config: Config) -> Part:
                 "--collation-server=utf8mb4_bin",
             ),
             *("--innodb-buffer-pool-size=256M", "--max-connections=500", "--max-allowed-packet=64M"),
-            *_as_root(),
         ],
+        for_root=_FOR_ROOT,
         files=lambda: {run / "mariadb.sql": _init(config)},
         make=lambda: _make(config),
     )
@@ -55,11 +56,6 @@ def part(config: Config) -> Part:
 
 def _data(config: Config) -> Path:
     return config.data_volume / "mariadb"
-
-
-def _as_root() -> list[str]:
-    """It refuses to run as root unless told to."""
-    return ["--user=root"] if os.geteuid() == 0 else []
 
 
 def _init(config: Config) -> str:
@@ -91,22 +87,25 @@ def _make(config: Config) -> None:
         "--auth-root-authentication-method=socket",
         f"--auth-root-socket-user={getpass.getuser()}",
         "--skip-test-db",
-        *_as_root(),
+        *(_FOR_ROOT if os.geteuid() == 0 else ()),
     ]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it did not say why"]
         raise SetupError(
-            gettext("the database cannot be made in {data}: {value}").format(data=_data(config), value=said[-1])
+            gettext("the database cannot be made in {data}: {value}").format(data=_data(config), value=_last(done))
         )
     draft.rename(_data(config))
 
 
+def _connect(config: Config) -> MySQLdb.Connection:
+    place = config.database
+    return MySQLdb.connect(unix_socket=place.host, user=place.user, password=config.db_password)
+
+
 def answers(config: Config) -> bool:
     """Whether it lets us in; raises SetupError where it never will."""
-    place = config.database
     try:
-        MySQLdb.connect(unix_socket=place.host, user=place.user, password=config.db_password).close()
+        _connect(config).close()
     except MySQLdb.OperationalError as error:
         if error.args[0] == _NO_SERVER:
             return False
@@ -130,6 +129,44 @@ def wait(config: Config) -> None:
                 ).format(where=config.place("database"), host=config.database.host, run_dir=config.run_dir)
             )
         time.sleep(0.1)
+
+
+def behind(config: Config) -> str:
+    """The version that the server's own tables are of, where the server that runs is of a newer series; else empty."""
+    with closing(_connect(config)) as server, closing(server.cursor()) as cursor:
+        cursor.execute("SELECT VERSION()")
+        now = str(cursor.fetchone()[0])
+    files = (_data(config) / name for name in ("mariadb_upgrade_info", "mysql_upgrade_info"))  # of MariaDB 11, of 10
+    of_tables = next((file.read_text().rstrip("\0\n") for file in files if file.is_file()), "0.0")
+    return of_tables if _series(of_tables) < _series(now) else ""
+
+
+def _series(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+
+
+def upgrade(config: Config) -> str:
+    """After Debian has brought a newer series: have it bring its own tables up to date; it must run.
+
+    Returns the version that they were of, empty where nothing was to do; raises SetupError.
+    """
+    before = behind(config)
+    if before:
+        # By the account that the files were made for, who needs no password on the socket.
+        argv = [find("mariadb-upgrade"), "--no-defaults", f"--socket={config.database.host}"]
+        done = subprocess.run([*argv, f"--user={getpass.getuser()}"], capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+        if done.returncode:
+            raise SetupError(
+                gettext("{data}: mariadb-upgrade from {version} stopped: {value}").format(
+                    data=_data(config), version=before, value=_last(done)
+                )
+            )
+    return before
+
+
+def _last(done: subprocess.CompletedProcess[str]) -> str:
+    """The end of what a program said."""
+    return ((done.stderr or done.stdout).strip().splitlines() or ["it did not say why"])[-1]
 
 
 @contextmanager

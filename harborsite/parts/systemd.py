@@ -32,22 +32,28 @@ def is_used() -> bool:
 
 def units(config: Config) -> dict[str, str]:
     """Each unit's file name with its content."""
+    user = owner(config)
     common = {
         "DIRECTORY": str(BASE_DIR),
-        "USER": owner(config),
+        "USER": user,
         "ENVIRONMENT": _quoted(f"HARBOR_CFG={config.source}"),
     }
     found = {
         f"harborsite-{part.name}.service": rendered(
             "part.service",
-            common | {"DESCRIPTION": part.description, "AFTER": "", "COMMAND": " ".join(map(_quoted, part.argv))},
+            common
+            | {"DESCRIPTION": part.description, "AFTER": "", "COMMAND": _line(part.command(is_root=user == "root"))},
         )
         for part in parts.of(config)
     }
-    command = " ".join(map(_quoted, node.product(config)))
+    command = _line(node.product(config))
     more = {"DESCRIPTION": "Web and job processes", "AFTER": " ".join(found), "COMMAND": command}
     content = {**found, PRODUCT: rendered("part.service", common | more)}
     return {**content, TARGET: rendered(TARGET, {"DIRECTORY": str(BASE_DIR), "UNITS": " ".join(content)})}
+
+
+def _line(argv: list[str]) -> str:
+    return " ".join(map(_quoted, argv))
 
 
 def _quoted(word: str) -> str:

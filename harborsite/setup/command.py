@@ -10,8 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
 from harborsite import shelltext
+from harborsite.config import current
 from harborsite.errors import AppError
 from harborsite.setup import SetupError
+from harborsite.setup.ownership import become_owner
 from harborsite.shelltext import gettext
 
 
@@ -24,6 +26,7 @@ class OperatorCommand(BaseCommand):
     """Subclasses raise SetupError, or let a service's AppError through."""
 
     requires_system_checks = []
+    works_as_owner = True  # or as root, who may tell systemd what to do
     _from_shell = False
 
     def run_from_argv(self, argv: list[str]) -> None:
@@ -38,6 +41,8 @@ class OperatorCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         with translation.override(shelltext.language()):
             try:
+                if self._from_shell and self.works_as_owner:
+                    become_owner(current())
                 return super().execute(*args, **options)
             except (SetupError, AppError) as error:
                 if not self._from_shell:

@@ -156,6 +156,11 @@ def _database(config: Config) -> Answer:
             _("%(database)s lacks changes of this version") % {"database": name},
             _("Run ./install.sh, which makes them."),
         )
+    if config.database.own and (before := mariadb.behind(config)):
+        return warning(
+            _("%(database)s; its own tables are of %(before)s") % {"database": name, "before": before},
+            _("Run ./install.sh, which makes them."),
+        )
     return ok(name)
 
 

@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from django.db import transaction
 from harborsite import catalogue, parts
 from harborsite.config import Config
 from harborsite.files import make_private_directory, write_whole
-from harborsite.parts import mariadb, systemd
+from harborsite.parts import mariadb
 from harborsite.setup import SetupError, certificates, database
 from harborsite.setup.instance import running
 from harborsite.setup.readiness import check_storage
@@ -46,8 +46,11 @@ def prepare(*, config: Config, report: Callable[[str, str], None]) -> None:
                 until = certificate.not_valid_after_utc
                 report("https", gettext("certificate valid until {date:%Y-%m-%d}").format(date=until))
             if ready := parts.make_ready(config):
-                report(gettext("Parts"), _placed(config, ready))
+                names = ", ".join(part.name for part in ready)
+                report(gettext("Parts"), gettext("{names} ready").format(names=names))
             with mariadb.running(config) if config.database.own else nullcontext():
+                if config.database.own and (before := mariadb.upgrade(config)):
+                    report("MariaDB", gettext("its own tables upgraded from {version}").format(version=before))
                 for name, step in _STEPS.items():
                     report(gettext(name), step(config))
     except OSError as error:
@@ -57,14 +60,6 @@ def prepare(*, config: Config, report: Callable[[str, str], None]) -> None:
                 "and the disk must have room."
             ).format(filename=error.filename, strerror=error.strerror)
         ) from error
-
-
-def _placed(config: Config, ready: Sequence[parts.Part]) -> str:
-    names = ", ".join(part.name for part in ready)
-    if not systemd.is_there():
-        return gettext("{names} ready").format(names=names)
-    systemd.install(config)
-    return gettext("{names} ready, as units of systemd").format(names=names)
 
 
 @contextmanager

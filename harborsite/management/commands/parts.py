@@ -13,11 +13,13 @@ from harborsite.parts import choice, systemd
 from harborsite.setup import certificates
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.instance import stop
+from harborsite.setup.ownership import as_owner
 from harborsite.shelltext import gettext
 
 
 class Command(OperatorCommand):
     help = "The other programs of this node: put them into harbor.cfg, say what is missing, take them away."
+    works_as_owner = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -36,6 +38,7 @@ class Command(OperatorCommand):
 
     def _missing(self) -> None:
         config = current()
+        as_owner(config, lambda: None)  # that they can read what they need
         certificates.check(config)  # install.sh asks here first: a server that runs is not stopped for a bad one
         for package in parts.missing_packages(parts.of(config)):
             self.stdout.write(package)

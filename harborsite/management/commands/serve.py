@@ -22,6 +22,7 @@ from harborsite.setup.readiness import check_files, check_ports, check_prepared,
 
 class Command(OperatorCommand):
     help = "Run the whole product in the foreground: web, job worker and scheduler. SIGTERM ends it within 10 s."
+    works_as_owner = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--access-log", action="store_true", help="Write a line for each request to stdout.")

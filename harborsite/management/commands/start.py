@@ -12,6 +12,7 @@ from harborsite.shelltext import gettext
 
 class Command(OperatorCommand):
     help = "Start the server in the background, wait until it is healthy, and say how to use it."
+    works_as_owner = False
 
     def handle(self, *args: Any, **options: Any) -> None:
         config = current()

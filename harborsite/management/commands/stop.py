@@ -12,6 +12,7 @@ from harborsite.shelltext import gettext
 
 class Command(OperatorCommand):
     help = "End the server that works on this data volume, and wait until it has ended."
+    works_as_owner = False
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.print_step(gettext("Server"), gettext("stopped") if stop(current()) else gettext("not running"))
