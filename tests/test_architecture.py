@@ -147,6 +147,7 @@ def test_only_the_configuration_reads_the_environment() -> None:
         "harborsite/shelltext.py",  # the locale
         "harborsite/wsgi.py",
         "harborsite/setup/background.py",
+        "harborsite/server/processes.py",  # writes what names a user, where root becomes another one
         "harborsite/observability/meters.py",  # writes one variable, which is how its library is told
     }
     readers = {

@@ -15,15 +15,19 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import jwt
 import MySQLdb
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from harborsite.setup import logfile
 from tests import images
+from tests.clients.registry import Registry
 from tests.factories import basic
 from tests.services import LOOPBACK, ROOT, Site, harborsite, own_database, small_disk
 
@@ -112,21 +116,37 @@ def test_a_second_prepare_waits_its_turn(site: Site) -> None:
         assert "another 'prepare' is at work" in refusal(site, "prepare")
 
 
+def own_pair() -> tuple[rsa.RSAPrivateKey, dict[str, bytes]]:
+    """A key and its certificate as an operator may have them, by the names of their files."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+    name, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tokens of ours")]), datetime.now(UTC)
+    certificate = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    lasting = certificate.not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    pem = serialization.Encoding.PEM
+    return key, {
+        "private_key.pem": key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        "root.crt": lasting.sign(key, hashes.SHA256()).public_bytes(pem),
+    }
+
+
 def test_own_keys_are_taken_but_must_be_there_and_fit(tmp_path: Path) -> None:
+    key, pair = own_pair()
     with own_database() as env:
         site = Site(tmp_path, env, {"customize_crt": "off"})
         assert "private_key.pem: there is no such file, and customize_crt is off" in refusal(site, "prepare")
-        site.config.write_text(site.config.read_text().replace("customize_crt = off", ""))
+        for name, content in pair.items():
+            (site.data / "secret" / name).write_bytes(content)
         site.manage("prepare")
-        with site.config.open("a") as file:
-            file.write("customize_crt = off\n")
-        assert "Keys, certificate     kept" in site.manage("prepare")
-        other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        pem = other.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        (site.data / "secret" / "private_key.pem").write_bytes(pem)
-        assert "root.crt: is not the certificate of private_key.pem" in refusal(site, "prepare")
+        assert {name: kept_files(site)[name] for name in pair} == pair
+        site.start()
+        try:
+            token = Registry(site.host, "admin", site.password).token("repository:library/a:pull")
+            jwt.decode(token, key.public_key(), algorithms=["RS256"], options={"verify_aud": False})
+        finally:
+            site.server.stop()
+        (site.data / "secret" / "private_key.pem").write_bytes(own_pair()[1]["private_key.pem"])
+        for command in ("prepare", "serve", "start"):
+            assert "root.crt: is not the certificate of private_key.pem. Put the two" in refusal(site, command)
 
 
 def own_tables(site: Site, statement: str) -> set[str]:
@@ -169,6 +189,13 @@ def test_a_volume_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with own_database() as env:
         site = Site(tmp_path, env, {"data_volume": "./file/data"})
         assert f"{tmp_path}/file/data: Not a directory" in refusal(site, "prepare")
+
+
+def test_a_place_where_no_certificate_can_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with own_database() as env:
+        site = Site(tmp_path, env, {"ssl_cert": "./file/cert/s.crt", "ssl_cert_key": "./file/cert/s.key"})
+        assert f"{tmp_path}/file/cert: Not a directory. The user that runs" in refusal(site, "make_cert")
 
 
 @pytest.mark.parametrize("command", ["prepare", "serve", "start", "stop", "status", "users"])

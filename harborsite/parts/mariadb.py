@@ -22,7 +22,7 @@ from harborsite.setup import SetupError
 from harborsite.shelltext import gettext
 
 _FOR_ROOT: Final = ("--user=root",)  # it refuses to run as root unless told to
-_PATIENCE: Final = 60.0  # seconds until it must answer; recovery after a power cut takes some
+PATIENCE: Final = 60.0  # seconds until it must answer; recovery after a power cut takes some
 _NO_SERVER: Final = 2002  # of the client library: nobody listens on the socket
 
 
@@ -117,9 +117,9 @@ def answers(config: Config) -> bool:
     return True
 
 
-def wait(config: Config) -> None:
-    """Return when the database answers; raises SetupError if it takes too long."""
-    deadline = time.monotonic() + _PATIENCE
+def wait(config: Config, seconds: float) -> None:
+    """Return when the database answers; raises SetupError if it takes longer."""
+    deadline = time.monotonic() + seconds
     while not answers(config):
         if time.monotonic() > deadline:
             raise SetupError(
@@ -180,7 +180,7 @@ def running(config: Config) -> Iterator[None]:
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent
     ) as process:
         try:
-            deadline = time.monotonic() + _PATIENCE
+            deadline = time.monotonic() + PATIENCE
             while not answers(config):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise SetupError(

@@ -18,6 +18,7 @@ from projects.models import User
 from projects.models.user import ADMIN_ID
 from registry.auth.keys import KeysRefused, ensure_keys
 
+_RESTART: Final = 5.0  # seconds; that of a database that was killed takes one
 _ROOM: Final = 1024 * 1024  # less, and the first push fails half-way
 
 
@@ -36,11 +37,15 @@ def check_files(config: Config) -> None:
         raise SetupError(str(error)) from None
 
 
-def check_prepared(config: Config) -> None:
-    """Raise SetupError unless `prepare` of this version has gone through."""
+def check_prepared(config: Config, *, patience: float = _RESTART) -> None:
+    """Raise SetupError unless `prepare` of this version has gone through.
+
+    A database of this installation's own has `patience` seconds to come up: the server waits longer for it than a
+    command does, beside which nobody may be about to start it.
+    """
     check_files(config)
     if config.database.own:
-        mariadb.wait(config)
+        mariadb.wait(config, patience)
     database.refuse_newer()
     if database.state() is not database.State.CURRENT or not User.objects.filter(pk=ADMIN_ID).exists():
         raise SetupError(_prepare_first(config))

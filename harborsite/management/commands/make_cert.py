@@ -35,7 +35,17 @@ class Command(OperatorCommand):
                     days=days, days2=certificates.CA_LIFETIME.days
                 )
             )
-        place, made = certificates.make(config=config, days=days, more_names=options["name"], renew=options["renew"])
+        try:
+            place, made = certificates.make(
+                config=config, days=days, more_names=options["name"], renew=options["renew"]
+            )
+        except OSError as error:
+            raise SetupError(
+                gettext(
+                    "{filename}: {strerror}. The user that runs Harborsite must be able to write there, "
+                    "and the disk must have room."
+                ).format(filename=error.filename, strerror=error.strerror)
+            ) from error
         self.print_step(gettext("Certificate"), f"{place.certificate} {gettext('made') if made else gettext('kept')}")
         self.print_step(gettext("CA of clients"), str(place.ca))
         if not config.is_https:

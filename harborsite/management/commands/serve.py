@@ -12,7 +12,7 @@ from django.utils import translation
 
 from harborsite import parts
 from harborsite.config import Config, current
-from harborsite.parts import node
+from harborsite.parts import mariadb, node
 from harborsite.server import supervisor
 from harborsite.setup import certificates, logfile
 from harborsite.setup.command import OperatorCommand
@@ -52,7 +52,7 @@ class Command(OperatorCommand):
 
     def _serve(self, config: Config, *, access_log: bool, with_log: bool) -> None:
         """`with_log` says that the log file of stdout, if any, is this process's to keep short."""
-        check_prepared(config)
+        check_prepared(config, patience=mariadb.PATIENCE)
         claim(config)
         if not config.with_proxy:
             check_ports(config)
