@@ -7,8 +7,10 @@ from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.util import setup_testing_defaults
 
 import django
+from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import connection
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _MIDDLEWARE: Final[tuple[Callable[..., Any], ...]] = (RequestId, SecurityMiddleware, CommonMiddleware)
 _LONGEST_KEPT: Final = 512
 _PATHS: Final = ("/v2/", "/service/token")
+_FIRST_ASKED_FOR: Final = ("/v2/", "/service/token", "/api/v2.0/health", "/api/v2.0/projects", "/login/", "/projects/")
 
 
 class RegistryHandler(WSGIHandler):
@@ -89,6 +92,20 @@ def load() -> Front:
 
     hot = HotPath(RegistryHandler(), constant_headers(current().ui_url_protocol))
     return Front(registry=hot, site=site, reads_at_once=connection.vendor == "sqlite")
+
+
+def rehearse(application: WSGIApplication) -> None:
+    """Answer once what visitors ask for first. What that loads and builds is then shared by the processes that are
+    forked from this one, and none of them has to do it again.
+    """
+    for language, _name in settings.LANGUAGES:
+        for path in _FIRST_ASKED_FOR:
+            environ = {"PATH_INFO": path, "HTTP_ACCEPT_LANGUAGE": language, "REMOTE_ADDR": "127.0.0.1"}
+            setup_testing_defaults(environ)
+            answer = application(environ, lambda status, headers, error=None: lambda data: None)
+            b"".join(answer)
+            if hasattr(answer, "close"):
+                answer.close()
 
 
 def constant_headers(protocol: str) -> list[tuple[str, str]]:

@@ -175,6 +175,7 @@ def run(config: Config, *, access_log: bool = False, chore: Callable[[], None] =
     meters.share(config.metric_dir)  # before anything that counts is loaded
     listeners = web.listen(config)
     whole = application.load()
+    application.rehearse(whole)
     connections.close_all()  # a connection must not be shared by a fork
     _raise_file_limit()
     gc.collect()
