@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import argparse
 import base64
-import http.cookiejar
-import json
 import shutil
 import sys
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +13,7 @@ from statistics import median
 
 from bench import load, report
 from bench.rows import Target
-from bench.servers import processor_seconds, token_of
+from bench.servers import processor_seconds, session, token_of
 from tests.services import Site, docker_registry_process, harborsite, own_database
 
 BEGIN, END = "<!-- api -->", "<!-- /api -->"
@@ -171,20 +167,6 @@ def servers() -> Iterator[tuple[Site, Target, int]]:
             peer = Target("docker-registry", int(registry.host.rpartition(":")[2]), token_of(site))
             peer.fill()
             yield site, peer, registry.server.process.pid
-
-
-def session(site: Site) -> str:
-    """The cookie of the administrator's session."""
-    jar = http.cookiejar.CookieJar()
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
-    with opener.open(f"{site.url}/api/v2.0/systeminfo", timeout=10) as answer:
-        token = answer.headers["X-Harbor-CSRF-Token"]
-    form = urllib.parse.urlencode({"principal": "admin", "password": site.password}).encode()
-    opener.open(urllib.request.Request(f"{site.url}/c/login", form, {"X-Harbor-CSRF-Token": token}), timeout=10).close()
-    with opener.open(f"{site.url}/api/v2.0/users/current", timeout=10) as answer:
-        if json.load(answer)["username"] != "admin":
-            raise load.BenchmarkError("signing in failed")
-    return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
 
 def verdict(row: Row, results: Results) -> tuple[bool, str]:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import base64
+import http.cookiejar
 import json
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import load
+from bench.load import BenchmarkError
 from bench.rows import REPOSITORY, Target
 from harborsite.server.processes import descendants
 from tests.services import Site, docker_registry, harborsite
 
+VISITS = 4  # so many that each web process has answered everything
+PAGES = ("/projects/", "/projects/library/", "/logs/", "/users/", "/api/v2.0/projects", "/api/v2.0/systeminfo")
+
 
 @dataclass(frozen=True)
 class Weight:
-    """What an idle server costs."""
+    """What an idle server costs that has been used."""
 
     pss_mib: float
     processes: int
@@ -26,15 +33,33 @@ class Weight:
 
 
 def weigh(site: Site, idle: float) -> Weight:
-    """Restart the server, see how fast it is healthy, leave it alone, and look at its memory."""
+    """Restart the server, see how fast it is healthy, use it, leave it alone, and look at its memory."""
     site.server.stop()
     began = time.monotonic()
     site.start()
     healthy = time.monotonic() - began
+    for _ in range(VISITS):
+        _use(site)
     time.sleep(idle)
     pid = site.server.process.pid
     family = [pid, *descendants(pid)]
     return Weight(round(sum(map(_pss, family)), 1), len(family), round(healthy, 2))
+
+
+def _use(site: Site) -> None:
+    """Push an image, pull it, sign in and open some pages."""
+    target = Target("Harborsite", site.port, token_of(site))
+    with target.client() as client:
+        for data in (b"{}", target.small, target.large):
+            load.push_blob(client, REPOSITORY, data, load.digest_of(data))
+        load.push_manifest(client, REPOSITORY, "v1", target.manifest("read"))
+        client.call("GET", f"/v2/{REPOSITORY}/manifests/v1", 200, accept=load.MANIFEST_TYPE)
+        for digest, _size in target.layers:
+            client.call("GET", f"/v2/{REPOSITORY}/blobs/{digest}", 200)
+    cookie = session(site)
+    for page in PAGES:
+        with urllib.request.urlopen(urllib.request.Request(site.url + page, headers={"Cookie": cookie})) as answer:
+            answer.read()
 
 
 def _pss(pid: int) -> float:
@@ -78,3 +103,17 @@ def token_of(site: Site) -> str:
     with urllib.request.urlopen(request, timeout=10) as answer:
         token: str = json.load(answer)["token"]
     return token
+
+
+def session(site: Site) -> str:
+    """The cookie of the administrator's session."""
+    jar = http.cookiejar.CookieJar()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    with opener.open(f"{site.url}/api/v2.0/systeminfo", timeout=10) as answer:
+        token = answer.headers["X-Harbor-CSRF-Token"]
+    form = urllib.parse.urlencode({"principal": "admin", "password": site.password}).encode()
+    opener.open(urllib.request.Request(f"{site.url}/c/login", form, {"X-Harbor-CSRF-Token": token}), timeout=10).close()
+    with opener.open(f"{site.url}/api/v2.0/users/current", timeout=10) as answer:
+        if json.load(answer)["username"] != "admin":
+            raise BenchmarkError("signing in failed")
+    return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)

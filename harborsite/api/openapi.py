@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import threading
 import types
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -25,15 +26,22 @@ from harborsite.errors import AppError, BadRequest, Unprocessable
 PREFIX = "/api/v2.0"
 METHODS = ("get", "head", "post", "put", "patch", "delete")
 REQUEST_ID = {"name": "X-Request-Id", "in": "header", "schema": {"type": "string", "maxLength": 128}}
+_making = threading.Lock()
 _CONVERTED = re.compile(r"<(?:(\w+):)?(\w+)>")
 _BOUNDS = {"page_size": {"maximum": paging.MAX_SIZE}}
 # What stands in front of every view: a query with a semicolon, an odd Accept, and a fault of ours.
 _ANYWHERE: frozenset[type[AppError]] = frozenset({BadRequest, Unprocessable, AppError})
 
 
-@cache
 def document() -> Schema:
-    """The whole document; the routes of a process do not change."""
+    """The whole document; whoever asks while it is made waits for that."""
+    with _making:
+        return _document()
+
+
+@cache
+def _document() -> Schema:
+    """Made once: the routes of a process do not change."""
     schemas: dict[str, Schema] = {}
     paths: dict[str, Schema] = {}
     for path, view in _routes(get_resolver()):

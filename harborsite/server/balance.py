@@ -17,16 +17,24 @@ _EPISODE: Final = 0.02  # two looks this far apart are about two connections
 
 
 class Board:
-    """How many connections each process has, in memory that forks share. A slot is a process's own."""
+    """How many connections each process has, and that it lives, in memory that forks share. A slot is a process's."""
 
     def __init__(self) -> None:
         self._counts = memoryview(mmap.mmap(-1, SLOTS * 4)).cast("I")  # 0 is nobody, n + 1 is n connections
+        self._beats = memoryview(mmap.mmap(-1, SLOTS * 8)).cast("d")
 
     def write(self, slot: int, connections: int) -> None:
         self._counts[slot % SLOTS] = connections + 1
 
     def clear(self, slot: int) -> None:
         self._counts[slot % SLOTS] = 0
+
+    def beat(self, slot: int) -> None:
+        self._beats[slot % SLOTS] = time.monotonic()
+
+    def silence(self, slot: int) -> float:
+        """Seconds since the last beat of the process that has the slot; 0 where there is none."""
+        return time.monotonic() - self._beats[slot % SLOTS] if self._counts[slot % SLOTS] else 0.0
 
     def somebody_has_fewer(self, slot: int) -> bool:
         mine = self._counts[slot % SLOTS]

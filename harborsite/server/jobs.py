@@ -30,7 +30,7 @@ LOOK_SECONDS: Final = 0.3  # between the guard's looks at the queue: a job waits
 TICK_SECONDS: Final = 5.0
 SCHEDULER_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 8.0  # less than the supervisor has patience with this process
-REST_SECONDS: Final = 60.0  # then a worker that has worked makes room for one that shares the guard's memory
+REST_SECONDS: Final = 30.0  # then a worker that has worked makes room for one that shares the guard's memory
 PAUSE_SECONDS: Final = 1.0  # where the broker cannot be reached, and after a worker that died young
 
 logger = logging.getLogger("harborsite.jobs")

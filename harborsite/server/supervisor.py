@@ -178,31 +178,33 @@ def run(config: Config, *, access_log: bool = False, chore: Callable[[], None] =
     application.rehearse(whole)
     connections.close_all()  # a connection must not be shared by a fork
     _raise_file_limit()
-    gc.collect()
-    gc.freeze()  # the collector must not touch, and so copy, what the children share
 
     def in_each_web_process() -> None:
         pulls.write_in_background()
         forwarding.forward_in_background()
 
-    def serve_web() -> None:
-        web.Web(
-            config=config,
-            application=whole,
-            listeners=listeners,
-            access_log=access_log,
-            on_start=in_each_web_process,
-            on_exit=pulls.flush,
-            observer=meters.meters(),
-        ).run()
+    served = web.Web(
+        config=config,
+        application=whole,
+        listeners=listeners,
+        access_log=access_log,
+        on_start=in_each_web_process,
+        on_exit=pulls.flush,
+        observer=meters.meters(),
+    )
 
     def serve_jobs() -> None:
         for listener in listeners:
             listener.close()
         jobs.run()
 
-    children = [Child("web", serve_web), Child("jobs", serve_jobs)]
-    Supervisor(children, chore=chore).run()
+    def chores() -> None:
+        served.watch()
+        chore()
+
+    gc.collect()
+    gc.freeze()  # the collector must not touch, and so copy, what the children share
+    Supervisor([*served.children, Child("jobs", serve_jobs)], chore=chores).run()
 
 
 def _raise_file_limit() -> None:

@@ -1,28 +1,37 @@
-"""gunicorn, configured for Harborsite: what `serve` runs in the web process."""
+"""gunicorn's worker, configured for Harborsite: what `serve` runs in each web process.
+
+gunicorn's arbiter is not used: the supervisor that guards everything else guards the web processes as well, which is
+one process less.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger as GunicornLogger
 
 from harborsite.config import Config
 from harborsite.server import tls
+from harborsite.server.supervisor import Child
 from harborsite.server.worker import BOARD, Worker
 
 GRACE: Final = 6  # seconds for requests that run when the server is told to stop
+SILENCE: Final = 60.0  # seconds after which a process whose event loop does not turn is killed
+PAUSE: Final = 1.0  # at most, before a process that died is started again
 DEFAULT_WORKERS: Final = 2
 DEFAULT_THREADS: Final = 16
 
 WSGIApp = Callable[..., Any]
+logger = logging.getLogger("harborsite.server")
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
@@ -30,7 +39,7 @@ class Logger(GunicornLogger):  # type: ignore[misc]
 
     def setup(self, cfg: Any) -> None:
         self.loglevel = logging.INFO
-        self.error_log = logging.getLogger("harborsite.server")
+        self.error_log = logger
         self.access_lines = cfg.accesslog is not None
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
@@ -66,32 +75,28 @@ class Web(BaseApplication):  # type: ignore[misc]
         on_exit: Callable[[], None] = lambda: None,
         observer: Observer | None = None,
     ) -> None:
-        """`on_start` and `on_exit` run in each worker process; `observer` is told of every request."""
+        """`on_start` and `on_exit` run in each process; `observer` is told of every request."""
         self._config, self._application, self._listeners = config, application, listeners
         self._access_log, self._on_start, self._on_exit = access_log, on_start, on_exit
         self.observer = observer
         super().__init__()
+        self.children: Sequence[Child] = [
+            Child("web", partial(self._serve, slot), on_end=partial(self._ended, slot), longest_pause=PAUSE)
+            for slot in range(self.cfg.workers)
+        ]
 
     def load_config(self) -> None:
         config = self._config
-        settings = {
-            "bind": [f"fd://{os.dup(listener.fileno())}" for listener in self._listeners],
-            "worker_class": Worker,
+        settings: dict[str, Any] = {
             "workers": config.workers or DEFAULT_WORKERS,
             "threads": config.threads or DEFAULT_THREADS,
-            "logger_class": Logger,
             "accesslog": "-" if self._access_log else None,
-            "preload_app": True,
             "keepalive": 75,
-            "timeout": 60,
             "graceful_timeout": GRACE,
             "worker_connections": 4000,
             "limit_request_line": 8190,
             "limit_request_field_size": 16380,
-            "control_socket_disable": True,
             "post_worker_init": lambda worker: self._on_start(),
-            "child_exit": self._child_exit,
-            "worker_exit": lambda arbiter, worker: self._on_exit(),
             "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108 - a heartbeat
         }
         if config.ssl_cert and config.ssl_cert_key and config.is_https and not config.with_proxy:
@@ -104,10 +109,26 @@ class Web(BaseApplication):  # type: ignore[misc]
         for name, value in settings.items():
             self.cfg.set(name, value)
 
-    def _child_exit(self, arbiter: Any, worker: Any) -> None:
-        BOARD.clear(worker.age)
+    def _serve(self, slot: int) -> None:
+        """What a web process does, until SIGTERM."""
+        worker = Worker(slot, os.getppid(), list(self._listeners), self, SILENCE / 2, self.cfg, Logger(self.cfg))
+        worker.pid = os.getpid()
+        try:
+            worker.init_process()
+        finally:
+            self._on_exit()
+
+    def _ended(self, slot: int, pid: int) -> None:
+        BOARD.clear(slot)
         if self.observer is not None:
-            self.observer.process_died(worker.pid)
+            self.observer.process_died(pid)
+
+    def watch(self) -> None:
+        """Kill a process that hangs. To be called every second or so."""
+        for slot, child in enumerate(self.children):
+            if child.pid and BOARD.silence(slot) > SILENCE:
+                logger.critical("process hangs", extra={"role": child.name, "child": child.pid})
+                os.kill(child.pid, signal.SIGKILL)
 
     def load(self) -> WSGIApp:
         return self._application
@@ -116,12 +137,6 @@ class Web(BaseApplication):  # type: ignore[misc]
     def https_port(self) -> int:
         """Where the worker sends clients that speak http to an https server."""
         return self._config.https_port
-
-    def run(self) -> None:
-        """Serve until SIGTERM; ends the process."""
-        arbiter = Arbiter(self)
-        arbiter.systemd = True  # the sockets are not its own: it is not to remove their files when it ends
-        arbiter.run()
 
 
 def listen(config: Config) -> list[socket.socket]:

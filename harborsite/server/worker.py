@@ -157,8 +157,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
+        self.notify()
         BOARD.write(self.age, 0)
         self._at_once = getattr(self.wsgi, "at_once", None)
+
+    def notify(self) -> None:
+        """Called by gunicorn's loop in each turn."""
+        BOARD.beat(self.age)
 
     # --- event loop -----------------------------------------------------------------------------------------
 

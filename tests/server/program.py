@@ -15,6 +15,7 @@ from typing import Any
 
 from harborsite import config as boot
 from harborsite.server import balance, web
+from harborsite.server.supervisor import Supervisor
 
 PIECE = bytes(range(256)) * 1024
 PIECES = 40
@@ -71,4 +72,5 @@ if __name__ == "__main__":
     Path("whole").write_bytes(PIECE * PIECES)
     CONFIG = boot.load(Path(sys.argv[1]), {})
     balance.PATIENCE = float(sys.argv[2])  # type: ignore[misc]
-    web.Web(config=CONFIG, application=application, listeners=web.listen(CONFIG)).run()
+    SERVED = web.Web(config=CONFIG, application=application, listeners=web.listen(CONFIG))
+    Supervisor(SERVED.children, chore=SERVED.watch).run()
