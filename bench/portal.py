@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from statistics import median, quantiles
 
 from bench import report
-from bench.api import session
 from bench.load import BenchmarkError
+from bench.servers import session
 from tests.services import LOOPBACK, ROOT, Site, harborsite, mariadb
 
 BEGIN, END = "<!-- portal -->", "<!-- /portal -->"
