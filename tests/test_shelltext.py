@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.management import get_commands, load_command_class
 from django.utils import translation
 
 from harborsite import shelltext
 from harborsite.config import BASE_DIR, ConfigError, load
 
+OURS = {name: app for name, app in get_commands().items() if str(app).startswith("harborsite")}
 OWN = {"PYTHONUTF8": "1", "DJANGO_SETTINGS_MODULE": "harborsite.settings"}  # not the tests'
 CHINESE = {"LC_ALL": "zh_CN.UTF-8"}
 
@@ -57,6 +61,37 @@ def test_commands_speak_the_shells_language(tmp_path: Path) -> None:
     assert manage("status", config=file, **CHINESE).stdout.strip() == "未运行"
     refused = manage("users", "list", config=file, **CHINESE)
     assert refused.stderr.strip() == f"错误：{tmp_path / 'data'} 尚未为此版本准备。请运行 'manage.py prepare'。"
+
+
+def test_commands_explain_their_usage_in_the_shells_language(tmp_path: Path) -> None:
+    file = _file(tmp_path, "hostname = registry.example.com\n")
+    wrong = manage("gc", "--grace", "soon", config=file, **CHINESE)
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("用法：manage.py gc ")
+    assert wrong.stderr.endswith("manage.py gc：错误：参数 --grace：无效的 int 值：'soon'\n")
+    told = manage("help", "gc", config=file, **CHINESE).stdout
+    assert "删除没有制品需要的数据块。" in told
+    assert "选项:\n  -h, --help            显示此帮助并退出\n" in told
+
+
+@pytest.mark.parametrize("name", sorted(set(OURS) - {"configdocs"}))  # which developers use
+def test_every_word_of_a_commands_usage_has_its_chinese(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    command = load_command_class(str(OURS[name]), name)
+    with translation.override(shelltext.language()):
+        parser = command.create_parser("manage.py", name)
+    english = [text for text in told_by(parser) if not re.search("[\u4e00-\u9fff]", text)]
+    assert not english
+
+
+def told_by(parser: argparse.ArgumentParser) -> Iterator[str]:
+    yield from filter(None, [parser.description])
+    for action in parser._actions:
+        yield from filter(None, [action.help])
+        if isinstance(action, argparse._SubParsersAction):
+            yield from (verb.help or "" for verb in action._choices_actions)
+            for below in action.choices.values():
+                yield from (option.help for option in below._actions if option.help)
 
 
 def test_what_a_request_is_told_is_in_its_own_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

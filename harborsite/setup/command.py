@@ -6,13 +6,13 @@ import sys
 import unicodedata
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import translation
 
 from harborsite import shelltext
 from harborsite.config import current
 from harborsite.errors import AppError
-from harborsite.setup import SetupError
+from harborsite.setup import SetupError, usage
 from harborsite.setup.ownership import become_owner
 from harborsite.shelltext import gettext
 
@@ -31,7 +31,17 @@ class OperatorCommand(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         self._from_shell = True
-        super().run_from_argv(argv)
+        with translation.override(shelltext.language()):
+            super().run_from_argv(argv)
+
+    def print_help(self, prog_name: str, subcommand: str) -> None:
+        with translation.override(shelltext.language()):
+            super().print_help(prog_name, subcommand)
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        usage.translate(parser)
+        return parser
 
     def print_step(self, name: str, outcome: str) -> None:
         """One line, in the columns of install.sh."""

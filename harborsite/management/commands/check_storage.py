@@ -14,7 +14,7 @@ from django.core.management.base import CommandParser
 from harborsite.config import current
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.readiness import check_prepared
-from harborsite.shelltext import gettext
+from harborsite.shelltext import gettext, gettext_noop
 from projects.services.quotas import human_size
 from registry.services import check, gc
 
@@ -22,24 +22,28 @@ _EVERY_SECONDS = 5.0
 
 
 class Command(OperatorCommand):
-    help = "Verify the digest of every blob, and list blobs without bytes and bytes without blobs. Status 1: faults."
+    help = gettext_noop(
+        "Verify the digest of every blob, and list blobs without bytes and bytes without blobs. Status 1: faults."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--quick", action="store_true", help="compare sizes only, and read no blob")
+        parser.add_argument("--quick", action="store_true", help=gettext("compare sizes only, and read no blob"))
         parser.add_argument(
             "--quarantine",
             action="store_true",
-            help="serve damaged blobs no more, so that they are pushed again, and move wrong and unknown bytes aside",
+            help=gettext(
+                "serve damaged blobs no more, so that they are pushed again, and move wrong and unknown bytes aside"
+            ),
         )
-        parser.add_argument("--purge", action="store_true", help="remove what is aside, for good")
+        parser.add_argument("--purge", action="store_true", help=gettext("remove what is aside, for good"))
         parser.add_argument(
             "--grace",
             type=int,
             default=int(gc.GRACE.total_seconds() // 60),
             metavar="MINUTES",
-            help="take files as young as this for those of a push that is not over (default: 120)",
+            help=gettext("take files as young as this for those of a push that is not over (default: 120)"),
         )
-        parser.add_argument("--json", action="store_true", help="the report as one JSON object, for scripts")
+        parser.add_argument("--json", action="store_true", help=gettext("the report as one JSON object, for scripts"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_prepared(current())

@@ -16,18 +16,19 @@ from harborsite.config import current
 from harborsite.setup import doctor
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.doctor import Verdict
+from harborsite.shelltext import gettext, gettext_noop
 
 
 class Command(OperatorCommand):
-    help = (
+    help = gettext_noop(
         "Look the installation over: one line for each question, and a remedy where the answer is bad. "
         "Exit status: 0 nothing failed, 1 something did."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="a list of objects, for scripts")
+        parser.add_argument("--json", action="store_true", help=gettext("a list of objects, for scripts"))
         parser.add_argument(
-            "--language", choices=["en", "zh-hans"], help="without it that of the shell's locale", default=None
+            "--language", choices=["en", "zh-hans"], help=gettext("without it that of the shell's locale"), default=None
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -12,25 +12,30 @@ from django.core.management.base import CommandParser
 from harborsite.config import current
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.readiness import check_prepared
+from harborsite.shelltext import gettext, gettext_noop
 from registry.services import gc
 
 
 class Command(OperatorCommand):
-    help = "Remove blobs that no artifact needs. The server may run, and go on being pushed to."
+    help = gettext_noop("Remove blobs that no artifact needs. The server may run, and go on being pushed to.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help="only say what would be freed, in all and for each project, repository and untagged artifact",
+            help=gettext("only say what would be freed, in all and for each project, repository and untagged artifact"),
         )
-        parser.add_argument("--delete-untagged", action="store_true", help="remove artifacts without a tag first")
+        parser.add_argument(
+            "--delete-untagged", action="store_true", help=gettext("remove artifacts without a tag first")
+        )
         parser.add_argument(
             "--grace",
             type=int,
             default=int(gc.GRACE.total_seconds() // 60),
             metavar="MINUTES",
-            help="keep what was pushed or asked for since, as somebody may be pushing an image of it (default: 120)",
+            help=gettext(
+                "keep what was pushed or asked for since, as somebody may be pushing an image of it (default: 120)"
+            ),
         )
         parser.add_argument(
             "--workers",
@@ -38,9 +43,9 @@ class Command(OperatorCommand):
             default=1,
             choices=range(1, gc.MAX_WORKERS + 1),
             metavar="1-10",
-            help="how many files are removed at the same time (default: 1)",
+            help=gettext("how many files are removed at the same time (default: 1)"),
         )
-        parser.add_argument("--json", action="store_true", help="the totals as one JSON object, for scripts")
+        parser.add_argument("--json", action="store_true", help=gettext("the totals as one JSON object, for scripts"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_prepared(current())

@@ -15,7 +15,7 @@ from harborsite.jobs.models import FINAL, Status, Task
 from harborsite.setup import SetupError
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.readiness import check_prepared
-from harborsite.shelltext import gettext
+from harborsite.shelltext import gettext, gettext_noop
 
 _MINUTE = 60
 
@@ -23,21 +23,31 @@ ACTOR = "system"  # in the audit log
 
 
 class Command(OperatorCommand):
-    help = "List, stop and retry jobs. Exit status: 0 done, 1 refused, 2 wrong usage."
+    help = gettext_noop("List, stop and retry jobs. Exit status: 0 done, 1 refused, 2 wrong usage.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-        listing = verbs.add_parser("list", help="jobs, the newest first: those that wait or run, unless told otherwise")
-        listing.add_argument("--all", action="store_true", help="those that have ended, too")
-        listing.add_argument("--status", choices=[status.value for status in Status], help="only those of this status")
-        listing.add_argument("--kind", choices=sorted(KINDS), help="only those of this kind")
-        listing.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default: 100)")
-        stop = verbs.add_parser("stop", help="end a job: at once if it waits, else as soon as it looks")
-        retry = verbs.add_parser("retry", help="try a job again that failed or was stopped; others are left alone")
+        listing = verbs.add_parser(
+            "list", help=gettext("jobs, the newest first: those that wait or run, unless told otherwise")
+        )
+        listing.add_argument("--all", action="store_true", help=gettext("those that have ended, too"))
+        listing.add_argument(
+            "--status", choices=[status.value for status in Status], help=gettext("only those of this status")
+        )
+        listing.add_argument("--kind", choices=sorted(KINDS), help=gettext("only those of this kind"))
+        listing.add_argument(
+            "--limit", type=int, default=100, metavar="N", help=gettext("at most so many (default: 100)")
+        )
+        stop = verbs.add_parser("stop", help=gettext("end a job: at once if it waits, else as soon as it looks"))
+        retry = verbs.add_parser(
+            "retry", help=gettext("try a job again that failed or was stopped; others are left alone")
+        )
         for verb in (stop, retry):
-            verb.add_argument("jobs", nargs="+", type=int, metavar="JOB", help="its number, as 'list' shows it")
+            verb.add_argument(
+                "jobs", nargs="+", type=int, metavar="JOB", help=gettext("its number, as 'list' shows it")
+            )
         for verb in verbs.choices.values():
-            verb.add_argument("--json", action="store_true", help="for scripts")
+            verb.add_argument("--json", action="store_true", help=gettext("for scripts"))
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         check_prepared(current())

@@ -14,21 +14,21 @@ from harborsite.config import current
 from harborsite.setup import SetupError
 from harborsite.setup.command import OperatorCommand, column
 from harborsite.setup.readiness import check_prepared
-from harborsite.shelltext import gettext
+from harborsite.shelltext import gettext, gettext_noop
 from projects.identity.ldap.diagnosis import examine
 
 
 class Command(OperatorCommand):
-    help = "Look a user up in every active LDAP server and say what each step found. Nothing is changed."
+    help = gettext_noop("Look a user up in every active LDAP server and say what each step found. Nothing is changed.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
         parser.add_argument(
             "--password",
             action="store_true",
-            help="try a password as well: it is asked for, or read from standard input if that is no terminal",
+            help=gettext("try a password as well: it is asked for, or read from standard input if that is no terminal"),
         )
-        parser.add_argument("--json", action="store_true", help="for scripts")
+        parser.add_argument("--json", action="store_true", help=gettext("for scripts"))
 
     def handle(self, *args: Any, username: str, **options: Any) -> None:
         check_prepared(current())

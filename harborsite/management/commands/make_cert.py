@@ -9,22 +9,26 @@ from django.core.management.base import CommandParser
 from harborsite.config import current
 from harborsite.setup import SetupError, certificates
 from harborsite.setup.command import OperatorCommand
-from harborsite.shelltext import gettext
+from harborsite.shelltext import gettext, gettext_noop
 
 
 class Command(OperatorCommand):
-    help = "Make a server certificate for https, signed by a CA of its own that clients are told to trust."
+    help = gettext_noop(
+        "Make a server certificate for https, signed by a CA of its own that clients are told to trust."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--days", type=int, default=365, help="how long it is valid (default: 365)")
+        parser.add_argument("--days", type=int, default=365, help=gettext("how long it is valid (default: 365)"))
         parser.add_argument(
             "--name",
             action="append",
             default=[],
             metavar="NAME",
-            help="a further name or address of this server, beside hostname of harbor.cfg; may be repeated",
+            help=gettext("a further name or address of this server, beside hostname of harbor.cfg; may be repeated"),
         )
-        parser.add_argument("--renew", action="store_true", help="make a new one though the old one still serves")
+        parser.add_argument(
+            "--renew", action="store_true", help=gettext("make a new one though the old one still serves")
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         config = current()

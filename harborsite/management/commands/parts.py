@@ -14,18 +14,24 @@ from harborsite.setup import certificates
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.instance import stop
 from harborsite.setup.ownership import as_owner
-from harborsite.shelltext import gettext
+from harborsite.shelltext import gettext, gettext_noop
 
 
 class Command(OperatorCommand):
-    help = "The other programs of this node: put them into harbor.cfg, say what is missing, take them away."
+    help = gettext_noop(
+        "The other programs of this node: put them into harbor.cfg, say what is missing, take them away."
+    )
     works_as_owner = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-        verbs.add_parser("choose", help="ask for nginx, rsyslog and (if no database is named) MariaDB in harbor.cfg")
-        verbs.add_parser("missing", help="the Debian packages that the configuration needs, one a line")
-        verbs.add_parser("remove", help="stop everything and take units and made files away; data and logs stay")
+        verbs.add_parser(
+            "choose", help=gettext("ask for nginx, rsyslog and (if no database is named) MariaDB in harbor.cfg")
+        )
+        verbs.add_parser("missing", help=gettext("the Debian packages that the configuration needs, one a line"))
+        verbs.add_parser(
+            "remove", help=gettext("stop everything and take units and made files away; data and logs stay")
+        )
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         getattr(self, f"_{verb}")()

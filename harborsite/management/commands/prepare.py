@@ -10,11 +10,13 @@ from harborsite.parts import systemd
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.ownership import as_owner
 from harborsite.setup.preparation import prepare
-from harborsite.shelltext import gettext
+from harborsite.shelltext import gettext, gettext_noop
 
 
 class Command(OperatorCommand):
-    help = "Make keys, database, administrator and static files, as far as they are missing. May be run again."
+    help = gettext_noop(
+        "Make keys, database, administrator and static files, as far as they are missing. May be run again."
+    )
     works_as_owner = False
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -11,21 +11,28 @@ from harborsite.config import current
 from harborsite.setup import demo
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.readiness import check_prepared
+from harborsite.shelltext import gettext, gettext_noop
 
 
 class Command(OperatorCommand):
-    help = "Fill an empty installation with projects, people, images and log rows, to try it out or to measure it."
+    help = gettext_noop(
+        "Fill an empty installation with projects, people, images and log rows, to try it out or to measure it."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--size",
             default="small",
-            help="small (5x4x5), medium (40x20x5), large (200x100x10), or projects x repositories x artifacts as in "
-            "40x20x5; the audit log gets five rows for each artifact (default: small)",
+            help=gettext(
+                "small (5x4x5), medium (40x20x5), large (200x100x10), or projects x repositories x artifacts as in "
+                "40x20x5; the audit log gets five rows for each artifact (default: small)"
+            ),
         )
-        parser.add_argument("--add", action="store_true", help="also where there are repositories already")
-        parser.add_argument("--prefix", default="demo", help="how the names of projects and users begin")
-        parser.add_argument("--password", help="of all users that are made; without it none of them can sign in")
+        parser.add_argument("--add", action="store_true", help=gettext("also where there are repositories already"))
+        parser.add_argument("--prefix", default="demo", help=gettext("how the names of projects and users begin"))
+        parser.add_argument(
+            "--password", help=gettext("of all users that are made; without it none of them can sign in")
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_prepared(current())

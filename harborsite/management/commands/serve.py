@@ -18,18 +18,23 @@ from harborsite.setup import certificates, logfile
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.instance import Role, claim
 from harborsite.setup.readiness import check_files, check_ports, check_prepared, check_shared_memory, check_storage
+from harborsite.shelltext import gettext, gettext_noop
 
 
 class Command(OperatorCommand):
-    help = "Run the whole product in the foreground: web, job worker and scheduler. SIGTERM ends it within 10 s."
+    help = gettext_noop(
+        "Run the whole product in the foreground: web, job worker and scheduler. SIGTERM ends it within 10 s."
+    )
     works_as_owner = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--access-log", action="store_true", help="Write a line for each request to stdout.")
+        parser.add_argument(
+            "--access-log", action="store_true", help=gettext("Write a line for each request to stdout.")
+        )
         parser.add_argument(
             "--without-parts",
             action="store_true",
-            help="Leave nginx, MariaDB and rsyslog to somebody else, such as their units of systemd.",
+            help=gettext("Leave nginx, MariaDB and rsyslog to somebody else, such as their units of systemd."),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

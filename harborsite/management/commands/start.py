@@ -7,11 +7,11 @@ from typing import Any
 from harborsite.config import current
 from harborsite.setup.background import start, welcome
 from harborsite.setup.command import OperatorCommand
-from harborsite.shelltext import gettext
+from harborsite.shelltext import gettext, gettext_noop
 
 
 class Command(OperatorCommand):
-    help = "Start the server in the background, wait until it is healthy, and say how to use it."
+    help = gettext_noop("Start the server in the background, wait until it is healthy, and say how to use it.")
     works_as_owner = False
 
     def handle(self, *args: Any, **options: Any) -> None:

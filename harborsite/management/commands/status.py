@@ -11,16 +11,16 @@ from django.core.management.base import CommandParser
 from harborsite.config import current
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.instance import is_healthy, running
-from harborsite.shelltext import gettext
+from harborsite.shelltext import gettext, gettext_noop
 
 _EXIT_UNHEALTHY, _EXIT_NOT_RUNNING = 1, 3  # as init scripts have it
 
 
 class Command(OperatorCommand):
-    help = "Say whether the server runs (exit status 0), is not healthy (1) or does not run (3)."
+    help = gettext_noop("Say whether the server runs (exit status 0), is not healthy (1) or does not run (3).")
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="one JSON object, for scripts")
+        parser.add_argument("--json", action="store_true", help=gettext("one JSON object, for scripts"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         config = current()

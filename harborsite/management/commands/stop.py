@@ -7,11 +7,11 @@ from typing import Any
 from harborsite.config import current
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.instance import stop
-from harborsite.shelltext import gettext
+from harborsite.shelltext import gettext, gettext_noop
 
 
 class Command(OperatorCommand):
-    help = "End the server that works on this data volume, and wait until it has ended."
+    help = gettext_noop("End the server that works on this data volume, and wait until it has ended.")
     works_as_owner = False
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -14,7 +14,7 @@ from harborsite.configvalues import DATABASE
 from harborsite.setup import SetupError
 from harborsite.setup.command import OperatorCommand
 from harborsite.setup.readiness import check_prepared
-from harborsite.shelltext import gettext
+from harborsite.shelltext import gettext, gettext_noop
 from projects.identity import lockout, second_factor
 from projects.identity.ldap.lookup import move_person
 from projects.models import User
@@ -24,40 +24,46 @@ ACTOR = "system"  # in the audit log
 
 
 class Command(OperatorCommand):
-    help = "List, create and change accounts. Exit status: 0 done, 1 refused, 2 wrong usage."
+    help = gettext_noop("List, create and change accounts. Exit status: 0 done, 1 refused, 2 wrong usage.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-        verbs.add_parser("list", help="all accounts")
-        create = verbs.add_parser("create", help="make an account")
+        verbs.add_parser("list", help=gettext("all accounts"))
+        create = verbs.add_parser("create", help=gettext("make an account"))
         create.add_argument("username")
         create.add_argument("--email", default="")
         create.add_argument("--realname", default="")
         create.add_argument("--comment", default="")
-        create.add_argument("--admin", action="store_true", help="make it a system administrator")
-        disable = verbs.add_parser("disable", help="shut an account out at once")
+        create.add_argument("--admin", action="store_true", help=gettext("make it a system administrator"))
+        disable = verbs.add_parser("disable", help=gettext("shut an account out at once"))
         disable.add_argument("username")
-        disable.add_argument("--undo", action="store_true", help="let the account in again")
-        password = verbs.add_parser("set-password", help="give an account a new password; its sessions end")
+        disable.add_argument("--undo", action="store_true", help=gettext("let the account in again"))
+        password = verbs.add_parser("set-password", help=gettext("give an account a new password; its sessions end"))
         password.add_argument("username")
-        admin = verbs.add_parser("set-admin", help="make an account a system administrator")
+        admin = verbs.add_parser("set-admin", help=gettext("make an account a system administrator"))
         admin.add_argument("username")
-        admin.add_argument("--undo", action="store_true", help="take that right away")
-        move = verbs.add_parser("move", help="give an account to another source of users; what it may do stays")
+        admin.add_argument("--undo", action="store_true", help=gettext("take that right away"))
+        move = verbs.add_parser(
+            "move", help=gettext("give an account to another source of users; what it may do stays")
+        )
         move.add_argument("username")
-        move.add_argument("source", help="database, ldap, ldap_2 and so on")
-        factor = verbs.add_parser("drop-second-factor", help="let an account sign in by password alone again")
+        move.add_argument("source", help=gettext("database, ldap, ldap_2 and so on"))
+        factor = verbs.add_parser("drop-second-factor", help=gettext("let an account sign in by password alone again"))
         factor.add_argument("username")
-        unlock = verbs.add_parser("unlock", help="forget an account's failed sign-ins, so that it is not locked out")
+        unlock = verbs.add_parser(
+            "unlock", help=gettext("forget an account's failed sign-ins, so that it is not locked out")
+        )
         unlock.add_argument("username")
         for verb in (create, password):
             verb.add_argument(
                 "--password",
-                help="without it the password is asked for, or read from standard input if that is no terminal; "
-                "other users of this machine may see what stands here",
+                help=gettext(
+                    "without it the password is asked for, or read from standard input if that is no terminal; "
+                    "other users of this machine may see what stands here"
+                ),
             )
         for verb in verbs.choices.values():
-            verb.add_argument("--json", action="store_true", help="for scripts")
+            verb.add_argument("--json", action="store_true", help=gettext("for scripts"))
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         check_prepared(current())
