@@ -258,11 +258,11 @@ def test_a_web_worker_that_dies_in_the_middle_loses_nothing(
     upload = registry.start_upload("library/worker")
     push = began_to_push(registry, upload, data)
     worker = once_received(node, upload, len(data) // 4)
-    arbiter = next(pid for pid in processes(node) if worker in children(pid))
-    before = children(arbiter)
+    supervisor = next(pid for pid in processes(node) if worker in children(pid))
+    before = children(supervisor)
     assert len(before) > 1
     os.kill(worker, signal.SIGKILL)
-    node.server.wait_until(lambda: worker not in children(arbiter))
+    node.server.wait_until(lambda: worker not in children(supervisor))
     assert first + pulled.read() == kept
     with suppress(OSError, http.client.HTTPException):  # nginx says that nobody is there, or closes
         push.send(data[len(data) // 2 :])
@@ -279,7 +279,7 @@ def test_a_web_worker_that_dies_in_the_middle_loses_nothing(
     assert registry.blob("library/worker", images.digest_of(data)) == data
     succeed_again(skopeo, f"{node.host}/library/worker:again", image, home / "certs", tmp_path)
     registry.assert_serves("library/worker", "again", image)
-    node.server.wait_until(lambda: len(children(arbiter)) == len(before))
+    node.server.wait_until(lambda: len(children(supervisor)) == len(before))
 
 
 def children(pid: int) -> list[int]:
