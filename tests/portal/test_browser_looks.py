@@ -101,7 +101,7 @@ LATIN_TEXTS = r"""() => {
   return [...found];
 }"""
 PRODUCTS = ("Harborsite", "docker", "podman", "nerdctl", "ctr", "crictl", "helm", "oras")
-TERMS = ("API v2.0", "REST API", "swagger.json", "OS/ARCH", "Tag", "Webhook", "SBOM", "MiB", "GiB", "TiB")
+TERMS = ("API v2.0", "REST API", "DN", "swagger.json", "OS/ARCH", "Tag", "Webhook", "SBOM", "MiB", "GiB", "TiB")
 WEBHOOKS = ("HTTP", "Slack", "CloudEvents", "https://ci.example.com/hooks")
 NAMES = frozenset(
     (*PRODUCTS, *PROVIDERS.values(), *VENDORS.values(), *TERMS, *WEBHOOKS, "English", "https://registry.example.com")
