@@ -21,7 +21,7 @@ from harborsite import catalogue, parts
 from harborsite.config import Config
 from harborsite.files import make_private_directory, write_whole
 from harborsite.parts import mariadb
-from harborsite.setup import SetupError, certificates, database
+from harborsite.setup import SetupError, cannot_write, certificates, database
 from harborsite.setup.instance import running
 from harborsite.setup.readiness import check_storage
 from harborsite.shelltext import gettext, gettext_noop
@@ -54,12 +54,7 @@ def prepare(*, config: Config, report: Callable[[str, str], None]) -> None:
                 for name, step in _STEPS.items():
                     report(gettext(name), step(config))
     except OSError as error:
-        raise SetupError(
-            gettext(
-                "{filename}: {strerror}. The user that runs Harborsite must be able to write there, "
-                "and the disk must have room."
-            ).format(filename=error.filename, strerror=error.strerror)
-        ) from error
+        raise cannot_write(error) from error
 
 
 @contextmanager

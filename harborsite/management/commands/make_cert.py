@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from harborsite.config import current
-from harborsite.setup import SetupError, certificates
+from harborsite.setup import SetupError, cannot_write, certificates
 from harborsite.setup.command import OperatorCommand
 from harborsite.shelltext import gettext, gettext_noop
 
@@ -44,12 +44,7 @@ class Command(OperatorCommand):
                 config=config, days=days, more_names=options["name"], renew=options["renew"]
             )
         except OSError as error:
-            raise SetupError(
-                gettext(
-                    "{filename}: {strerror}. The user that runs Harborsite must be able to write there, "
-                    "and the disk must have room."
-                ).format(filename=error.filename, strerror=error.strerror)
-            ) from error
+            raise cannot_write(error) from error
         self.print_step(gettext("Certificate"), f"{place.certificate} {gettext('made') if made else gettext('kept')}")
         self.print_step(gettext("CA of clients"), str(place.ca))
         if not config.is_https:
