@@ -34,6 +34,12 @@ def signed_in() -> SignedIn:
 
 
 @pytest.fixture
+def boss(admin: User, signed_in: SignedIn) -> Client:
+    """The administrator's browser."""
+    return signed_in(admin)
+
+
+@pytest.fixture
 def people(library: Project, commons: Project, admin: User, alice: User, carol: User) -> dict[str, User | None]:
     """Everyone there is, by what they are in the private project `library` (alice made it) and in `commons`."""
     found: dict[str, User | None] = {"admin": admin, "project admin": alice, "stranger": carol, "nobody": None}

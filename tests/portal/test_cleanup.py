@@ -27,11 +27,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def boss(admin: User, signed_in: SignedIn) -> Client:
-    return signed_in(admin)
-
-
-@pytest.fixture
 def garbage(library: Project, blob_store: BlobStore) -> int:
     """An image that was deleted yesterday; how many bytes it has."""
     owner = client_for(library.owner)

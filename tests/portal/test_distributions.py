@@ -14,31 +14,17 @@ from harborsite.sealing import seal, unseal
 from projects.models import User
 from replication.models import PreheatInstance
 from tests.portal.conftest import SignedIn
-from tests.test_outbound import LOOPBACK, Server, allow, page
+from tests.portal.guarded import CREDENTIALS, SECRET, guarded
+from tests.test_outbound import Server
 
-SECRET = "canary-77ab"
-CREDENTIALS = "Basic cm9ib3Q6Y2FuYXJ5LTc3YWI="  # robot and SECRET
 PAIR = {"username": "robot", "password": SECRET}
 
 
 @pytest.fixture(autouse=True)
 def peers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A distributor on loopback that wants these credentials, and remembers what it was asked."""
-    allow(monkeypatch, *LOOPBACK)
-    server = Server()
-
-    def answer(request: Any) -> None:
-        page(b"{}", status=200 if request.headers.get("Authorization") == CREDENTIALS else 401)(request)
-
-    server.pages["/healthy"] = answer
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def boss(admin: User, signed_in: SignedIn) -> Client:
-    return signed_in(admin)
+    with guarded(monkeypatch, "/healthy") as server:
+        yield server
 
 
 def entered(server: Server, **changes: str) -> dict[str, str]:

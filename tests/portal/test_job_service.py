@@ -16,11 +16,6 @@ from projects.models import User
 from tests.portal.conftest import SignedIn
 
 
-@pytest.fixture
-def boss(admin: User, signed_in: SignedIn) -> Client:
-    return signed_in(admin)
-
-
 def waiting(kind: str = GARBAGE_COLLECTION) -> Task:
     return engine.start(vendor_type=kind).tasks.get()
 

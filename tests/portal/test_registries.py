@@ -13,31 +13,15 @@ from harborsite.sealing import seal, unseal
 from projects.models import User
 from replication.models import Registry, ReplicationPolicy
 from tests.portal.conftest import SignedIn
-from tests.test_outbound import LOOPBACK, Server, allow, page
-
-SECRET = "canary-77ab"
-CREDENTIALS = "Basic cm9ib3Q6Y2FuYXJ5LTc3YWI="  # robot and SECRET
+from tests.portal.guarded import CREDENTIALS, SECRET, guarded
+from tests.test_outbound import Server, page
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A registry on loopback that wants these credentials, and remembers what it was asked."""
-    allow(monkeypatch, *LOOPBACK)
-    server = Server()
-
-    def answer(request: Any) -> None:
-        known = request.headers.get("Authorization") == CREDENTIALS
-        page(b"{}", status=200 if known else 401, WWW_Authenticate='Basic realm="x"')(request)
-
-    server.pages["/v2/"] = answer
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def boss(admin: User, signed_in: SignedIn) -> Client:
-    return signed_in(admin)
+    with guarded(monkeypatch, "/v2/", WWW_Authenticate='Basic realm="x"') as server:
+        yield server
 
 
 def entered(server: Server, **changes: str) -> dict[str, str]:

@@ -15,11 +15,10 @@ from projects.models import Project, User
 from registry.models import Scanner
 from registry.services import scanners
 from tests.portal.conftest import SignedIn
-from tests.test_outbound import LOOPBACK, Server, allow, page
+from tests.portal.guarded import SECRET, guarded
+from tests.test_outbound import Server, page
 
 People = dict[str, User | None]
-SECRET = "canary-77ab"
-CREDENTIALS = "Basic cm9ib3Q6Y2FuYXJ5LTc3YWI="  # robot and SECRET
 ABLE = {"type": "vulnerability", "consumes_mime_types": [scanners.MANIFEST_TYPE], "produces_mime_types": ["report"]}
 SAID = {"scanner": {"name": "Finder", "vendor": "Ours", "version": "3.1"}, "capabilities": [ABLE], "properties": {}}
 ANSWERS = "Finder 3.1 by Ours answers. It finds: Vulnerabilities."
@@ -29,22 +28,8 @@ TAB = "/projects/library/scanner/"
 @pytest.fixture(autouse=True)
 def adapter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A scanner's adapter on loopback that wants these credentials, and remembers what it was asked."""
-    allow(monkeypatch, *LOOPBACK)
-    server = Server()
-
-    def answer(request: Any) -> None:
-        known = request.headers.get("Authorization") == CREDENTIALS
-        page(json.dumps(SAID).encode(), status=200 if known else 401)(request)
-
-    server.pages["/api/v1/metadata"] = answer
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def boss(admin: User, signed_in: SignedIn) -> Client:
-    return signed_in(admin)
+    with guarded(monkeypatch, "/api/v1/metadata", json.dumps(SAID).encode()) as server:
+        yield server
 
 
 def entered(server: Server, **changes: str) -> dict[str, str]:
