@@ -162,7 +162,7 @@ class AuditLogAdmin(PortalAdmin[AuditLog]):
     list_display_links = None
     list_filter = (OperationFilter, TypeFilter, ResultFilter, TimeFilter)
     search_fields = ("username", "resource")
-    search_newest, newest_by = 50_000, "op_time"
+    search_newest, newest_by = 30_000, "op_time"
     ordering = ("-op_time", "-id")
     empty_text = gettext_lazy("Nothing has been recorded yet.")
 

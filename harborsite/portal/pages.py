@@ -11,6 +11,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin import helpers
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
@@ -22,6 +23,8 @@ from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
 from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -52,6 +55,7 @@ else:
 M = TypeVar("M", bound=Model)
 PAGE_SIZES = (15, 25, 50, 100)
 MOST_COUNTED = 10_000
+_SELECT_ROW = "Select this object for an action - {}"  # the admin's own words, in its own catalogue
 _SIZE_VAR = "page_size"
 _SEARCHED = "portal_searched"
 
@@ -137,6 +141,12 @@ class PortalAdmin(_ModelAdmin[M]):
     @property
     def media(self) -> Media:
         return Media()  # the stock scripts would bring jQuery to every list
+
+    def action_checkbox(self, obj: M) -> SafeString:
+        """What the stock one renders, without a template for each row."""
+        says = _(_SELECT_ROW).format(obj)
+        box = '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">'
+        return format_html(box, helpers.ACTION_CHECKBOX_NAME, obj.pk, says)
 
     def complete(self, request: HttpRequest, rows: Sequence[M]) -> None:
         """Give the rows of one page what their columns need beyond the query."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -43,6 +44,7 @@ from registry.services import deletes, labels, repositories, tags
 
 _TAGS_SHOWN = 3
 _LABELS_OFFERED = 200
+_PART_OF_A_DIGEST = re.compile("(s?h?a?(256|512)?:)?[0-9a-f]*")
 
 
 class DigestConverter(StringConverter):
@@ -191,11 +193,16 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Artifact], search_term: str
     ) -> tuple[QuerySet[Artifact], bool]:
-        """By digest or tag. Tags are looked for first: joined, every artifact would be sorted to find the doubles."""
+        """By tag, or by digest where the word may be part of one, for that reads every row of the repository.
+
+        Tags are looked for first: joined, every artifact would be sorted to find the doubles.
+        """
         tags = Tag.objects.filter(repository=self._repository(request))
         for word in search_term.split():
-            named = tags.filter(name__icontains=word)
-            queryset = queryset.filter(Q(digest__icontains=word) | Q(pk__in=named.values("artifact")))
+            found = Q(pk__in=tags.filter(name__icontains=word).values("artifact"))
+            if _PART_OF_A_DIGEST.fullmatch(word.lower()):
+                found |= Q(digest__contains=word.lower())
+            queryset = queryset.filter(found)
         return queryset, False
 
     def _repository(self, request: HttpRequest) -> Repository:
@@ -219,8 +226,11 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             names.setdefault(artifact, []).append(name)
             counts[artifact] = count
         marks: dict[int, list[Label]] = {}
-        for mark in ArtifactLabel.objects.filter(artifact__in=ids).select_related("label").order_by("label__name"):
-            marks.setdefault(mark.artifact_id, []).append(mark.label)
+        attached = list(ArtifactLabel.objects.filter(artifact__in=ids).values_list("artifact", "label"))
+        # by themselves: joined, MariaDB may begin with the labels and read all that bear them
+        for label in Label.objects.filter(pk__in={label for artifact, label in attached}).order_by("name"):
+            for artifact in (artifact for artifact, borne in attached if borne == label.pk):
+                marks.setdefault(artifact, []).append(label)
         signed = trust.signers(self._repository(request).pk, [row.digest for row in rows])
         for row in rows:
             vars(row).update(

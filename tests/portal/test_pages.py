@@ -136,10 +136,11 @@ def test_an_index_stands_for_its_parts_in_the_list(alice: User, shelf: Repositor
 def test_artifacts_are_found_by_tag_and_by_digest(alice: User, shelf: Repository, signed_in: SignedIn) -> None:
     client = signed_in(alice)
     tag = Tag.objects.get(repository=shelf, name="latest")
-    for text in ("latest", tag.artifact.digest[7:20]):
+    digest = tag.artifact.digest
+    for text in ("latest", "LATE", digest, digest[7:20], digest[7:20].upper(), digest[3:15], f"late {digest[-12:]}"):
         page = client.get(f"/projects/library/repositories/shelf/?q={text}").content.decode()
-        assert "1–1 of 1" in page
-        assert tag.artifact.digest in page
+        assert "1–1 of 1" in page, text
+        assert digest in page
 
 
 def test_what_people_wrote_is_never_markup(alice: User, library: Project, signed_in: SignedIn) -> None:

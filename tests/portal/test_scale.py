@@ -72,6 +72,17 @@ def test_a_page_of_any_list_costs_few_queries_and_bytes(crowd: User, signed_in: 
     assert not wrong, "\n".join(wrong)
 
 
+def test_pages_travel_gzipped_and_the_answers_of_the_api_as_they_are(admin: User, signed_in: SignedIn) -> None:
+    client, accepted = signed_in(admin), {"accept-encoding": "gzip, br"}
+    plain, sent = client.get("/users/"), client.get("/users/", headers=accepted)
+    assert gzip.decompress(sent.content).count(b"<tr") == plain.content.count(b"<tr")
+    assert sent["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in sent["Vary"]
+    assert len(sent.content) < len(plain.content) / 2
+    assert "Content-Encoding" not in plain
+    assert "Content-Encoding" not in client.get("/api/v2.0/users", headers=accepted)
+
+
 def test_a_search_in_the_log_reads_the_newest_entries_and_says_so(
     admin: User, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
