@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.db.models import QuerySet
+
+from harborsite.db.prepared import prepared_models
 from harborsite.errors import AppError
 from harborsite.jobs import signals as job_signals
 from harborsite.jobs.models import Status, Trigger
@@ -49,12 +52,9 @@ def _untagged(*, repository: str, digest: str, tag: str, **_: Any) -> None:
 
 def _start(operation: str, repository: str, digest: str, tags: tuple[str, ...]) -> None:
     """One query where no policy waits for events. The plan of an accessory, pushed without a tag, finds its subject."""
-    waiting = ReplicationPolicy.objects.filter(
-        trigger=ReplicationPolicy.Trigger.EVENT_BASED, enabled=True, src_registry=None
-    )
-    if operation != COPY:
-        waiting = waiting.filter(replicate_deletion=True)
-    for policy in waiting:
+    for policy in _waiting():
+        if operation != COPY and not policy.replicate_deletion:
+            continue
         filters = Filters(policy.filters)
         if not filters.means_repository(repository) or (tags and not any(map(filters.means_tag, tags))):
             continue
@@ -63,3 +63,10 @@ def _start(operation: str, repository: str, digest: str, tags: tuple[str, ...]) 
             executions.start(policy=policy, trigger=Trigger.EVENT, event=event)
         except AppError:
             logger.exception("policy not started", extra={"policy": policy.name})
+
+
+@prepared_models
+def _waiting() -> QuerySet[ReplicationPolicy]:
+    return ReplicationPolicy.objects.filter(
+        trigger=ReplicationPolicy.Trigger.EVENT_BASED, enabled=True, src_registry=None
+    )

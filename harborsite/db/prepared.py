@@ -34,7 +34,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Aggregate, AutoField, BooleanField, Count, DateTimeField, Field, Model, QuerySet, Sum
 from django.db.models.base import ModelState
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
@@ -288,11 +288,12 @@ class Insert(Generic[M]):
         return sql
 
     def __call__(self, **values: Any) -> int:
+        database = connections[DEFAULT_DB_ALIAS]  # itself: each field asks it several things, a proxy much more slowly
         parameters = [
-            field.get_db_prep_save(values[field.attname] if field.attname in values else _unnamed(field), connection)
+            field.get_db_prep_save(values[field.attname] if field.attname in values else _unnamed(field), database)
             for field in self._fields
         ]
-        with connection.cursor() as cursor:
+        with database.cursor() as cursor:
             cursor.execute(self._sql, parameters)
             return int(cursor.lastrowid or 0)
 
