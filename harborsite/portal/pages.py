@@ -17,7 +17,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
 from django.forms import Media
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.response import TemplateResponse
@@ -194,7 +194,7 @@ class PortalAdmin(_ModelAdmin[M]):
 
     def list_page(self, request: HttpRequest, title: str, **extra: Any) -> HttpResponse:
         """The changelist under our own address and title."""
-        if request.method == "POST" and columns.FIELD in request.POST:
+        if columns.FIELD in request.POST:
             return columns.choose(request, self)
         context = {
             "title": title,
@@ -314,9 +314,18 @@ def in_project(site: PortalSite, view: Callable[..., HttpResponseBase], action: 
 
 
 def refuse_writes_when_read_only(request: HttpRequest) -> None:
-    """What is in the registry stays as it is while an administrator has it so; settings and accounts still change."""
-    if request.method == "POST" and params.get(params.READ_ONLY):
+    """What is in the registry stays as it is while an administrator has it so; settings and accounts still change.
+
+    Which columns somebody hides belongs to their account: a page that is sent those is opened with nothing but them,
+    as by a link.
+    """
+    if request.method != "POST" or not params.get(params.READ_ONLY):
+        return
+    if columns.FIELD not in request.POST:
         raise PermissionDenied(_("The registry is read-only: pulls work, pushes and deletions are refused."))
+    chosen = QueryDict(mutable=True)
+    chosen.setlist(columns.FIELD, request.POST.getlist(columns.FIELD))
+    request.method, request.POST = "GET", chosen
 
 
 def administrators_only(site: PortalSite, view: Callable[..., HttpResponseBase]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -14,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.portal import scope
+from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
 from harborsite.portal.templatetags.portal import moment
 from projects.identity.ldap import lookup
@@ -88,7 +90,8 @@ class UserGroupAdmin(PortalAdmin[UserGroup]):
         )
 
     def new_group(self, request: HttpRequest) -> HttpResponse:
-        actor = scope.signed_in(request)
+        actor, form = scope.signed_in(request), GroupForm(scope.posted(request))
+        check_while_typing(form, name=groups.check_name)
 
         def save(data: dict[str, Any]) -> None:
             lookup.add_group(dn=data["dn"], name=data["name"], actor=actor)
@@ -96,7 +99,7 @@ class UserGroupAdmin(PortalAdmin[UserGroup]):
         return form_page(
             self.admin_site,
             request,
-            GroupForm(scope.posted(request)),
+            form,
             save,
             title=_("New group"),
             submit_label=_("Add group"),
@@ -106,6 +109,8 @@ class UserGroupAdmin(PortalAdmin[UserGroup]):
 
     def group(self, request: HttpRequest, group_id: int) -> HttpResponse:
         actor, group = scope.signed_in(request), get_object_or_404(UserGroup, pk=group_id)
+        form = NameForm(scope.posted(request), initial={"name": group.group_name})
+        check_while_typing(form, name=partial(groups.check_name, group=group))
 
         def save(data: dict[str, Any]) -> None:
             groups.rename_group(group=group, name=data["name"], actor=actor)
@@ -113,7 +118,7 @@ class UserGroupAdmin(PortalAdmin[UserGroup]):
         return form_page(
             self.admin_site,
             request,
-            NameForm(scope.posted(request), initial={"name": group.group_name}),
+            form,
             save,
             title=_("Edit group"),
             intro=group.ldap_group_dn,

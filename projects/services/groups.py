@@ -14,6 +14,14 @@ from projects.models import UserGroup
 MAX_NAME = 255
 
 
+def check_name(name: str, group: UserGroup | None = None) -> None:
+    """Raise where another group has the name that `group`, or a new one of a directory, is to have."""
+    kind = group.group_type if group else UserGroup.Type.LDAP
+    found = UserGroup.objects.filter(group_type=kind, group_name=name).first()
+    if found and found != group:
+        raise _taken(name)
+
+
 def create_group(*, name: str, group_type: int, actor: Principal | str, dn: str = "", source: str = "") -> UserGroup:
     """Make a group known before anybody of it has signed in.
 
@@ -60,7 +68,7 @@ def rename_group(*, group: UserGroup, name: str, actor: Principal) -> UserGroup:
             with transaction.atomic():
                 group.save(update_fields=["group_name", "update_time"])
         except IntegrityError:
-            raise Conflict(_("a user group named {name} already exists").format(name=name)) from None
+            raise _taken(name) from None
         _record(actor, Operation.UPDATE, group)
     return group
 
@@ -70,6 +78,10 @@ def delete_group(*, group: UserGroup, actor: Principal) -> None:
     with transaction.atomic():
         _record(actor, Operation.DELETE, group)
         group.delete()
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(_("a user group named {name} already exists").format(name=name))
 
 
 def _duplicate(name: str, group_type: int, dn: str) -> Conflict:

@@ -6,12 +6,12 @@ from django.utils import timezone
 
 from audit.events import Operation, ResourceType
 from audit.models import AuditLog
-from harborsite.jobs.kinds import GARBAGE_COLLECTION, PURGE_AUDIT_LOG, REPLICATION, RETENTION, WEBHOOK
+from harborsite.jobs.kinds import CHECK_STORAGE, GARBAGE_COLLECTION, PURGE_AUDIT_LOG, REPLICATION, RETENTION, WEBHOOK
 from harborsite.jobs.models import Execution, Status, Task, TaskLog, Trigger, Worker
 from projects.models import Label, Member, Project, Quota, Robot, User, UserGroup, WebhookPolicy
 from projects.permissions import Role
-from registry.models import Repository, RetentionPolicy, Tag
-from replication.models import Registry, ReplicationPolicy
+from registry.models import Repository, RetentionPolicy, Scanner, Tag
+from replication.models import PreheatInstance, Registry, ReplicationPolicy
 from tests.factories import make_user
 from tests.portal.sample import make_artifact, make_registry
 
@@ -108,6 +108,11 @@ def _policies(shop: Project) -> None:
     ReplicationPolicy.objects.bulk_create(
         ReplicationPolicy(name=f"{LONG}-{n}", dest_registry=elsewhere, dest_namespace=LONG) for n in range(MANY)
     )
+    Scanner.objects.bulk_create(Scanner(name=f"{LONG}-{n}", url=f"https://{LONG}.example.com/{n}") for n in range(MANY))
+    PreheatInstance.objects.bulk_create(
+        PreheatInstance(name=f"{LONG[:50]}-{n}", vendor="dragonfly", endpoint=f"https://{LONG}.example.com/{n}")
+        for n in range(MANY)
+    )
 
 
 def _runs(shop: Project) -> None:
@@ -119,6 +124,7 @@ def _runs(shop: Project) -> None:
         REPLICATION: ReplicationPolicy.objects.get(name="shop-to-branch").pk,
         GARBAGE_COLLECTION: 0,
         PURGE_AUDIT_LOG: 0,
+        CHECK_STORAGE: 0,
     }
     for kind, vendor_id in whose.items():
         runs = [

@@ -6,7 +6,10 @@ import re
 
 from django.test import Client
 
-from projects.models import Project, User
+from projects import params
+from projects.models import Label, Member, Project, User
+from projects.permissions import Role
+from projects.services.settings import change_settings
 from registry.models import Repository
 from tests.portal.conftest import SignedIn
 
@@ -53,3 +56,22 @@ def test_visitors_are_not_asked(commons: Project, shelf: Repository, signed_in: 
     assert 'class="menu lines columns"' not in client.get("/projects/").content.decode()
     assert hide(client, address="/projects/") == 403
     assert hide(client, address=LIST) == 404
+
+
+def test_columns_are_hidden_in_read_only_mode_too_and_nothing_else_slips_in(
+    alice: User, admin: User, library: Project, signed_in: SignedIn
+) -> None:
+    client = signed_in(alice)
+    change_settings(values={"read_only": True}, actor=admin)
+    params.forget()
+    assert hide(client, "role_name") == 302
+    assert titles(client) == ["name", "role_name"]
+    label = {"name": "x", "color": "#C92100", "columns": ["", "name"]}
+    assert client.post("/projects/library/labels/new/", label).status_code == 200
+    assert not Label.objects.exists()
+    member = Member.objects.get(project=library, user=alice)
+    chosen = {"_selected_action": [member.pk], "role": "3", "index": "0", "columns": ["", "name"]}
+    client.post(LIST, {"action": "set_role", **chosen})
+    client.post(LIST, {"action": "remove_chosen", "confirmed": "yes", **chosen})
+    member.refresh_from_db()
+    assert member.role == Role.PROJECT_ADMIN

@@ -24,7 +24,8 @@ MOST_BYTES = 60 * 1024  # of the page itself, gzipped, at the largest page size
 # Every list, by the names of their addresses.
 LISTS = (
     "projects", "logs", "users", "robots", "groups", "registries", "replications", "labels", "quotas", "events",
-    "garbage_runs", "purge_runs", "job_queues", "job_schedules", "job_workers",
+    "garbage_runs", "purge_runs", "check_runs", "job_queues", "job_schedules", "job_workers", "scanners",
+    "distributions",
 )  # fmt: skip
 LISTS_OF_A_PROJECT = (
     "repositories", "members", "project_labels", "project_robots", "webhooks", "policy", "immutable_rules",
@@ -44,6 +45,7 @@ def addresses() -> list[str]:
     hook, rule = runs[WEBHOOK].vendor_id, runs[REPLICATION].vendor_id
     below: list[tuple[str, list[str | int]]] = [
         ("repository", [shop.name, "storefront"]),
+        ("footprints", [f"{shop.name}/storefront"]),
         ("event", [runs[REPLICATION].pk]),
         ("webhook_runs", [shop.name, hook]),
         ("webhook_run", [shop.name, hook, runs[WEBHOOK].pk]),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from projects.models import Label, Project, Robot, User, WebhookPolicy
+from projects.models import Label, Project, Robot, User, UserGroup, WebhookPolicy
 from projects.services.labels import create_label
 from projects.services.settings import change_settings
 from registry.models import Scanner
@@ -31,9 +31,13 @@ FIELDS = [
     ("/replications/new/", "name", "nightly", "n" * 300, "fresh"),
     ("/scanners/new/", "name", "trivy", "n" * 129, "fresh"),
     ("/distributions/new/", "name", "swarm", "n" * 64, "fresh"),
+    ("/groups/new/", "name", "crew", "n" * 256, "fresh"),
 ]
 WITHIN = [address for address, *_ in FIELDS if address.startswith("/projects/")]
-ABOVE = ["/users/new/", "/labels/new/", "/robots/new/", "/registries/new/", "/replications/new/", "/scanners/new/"]
+ABOVE = [
+    *("/users/new/", "/labels/new/", "/robots/new/", "/registries/new/", "/replications/new/", "/scanners/new/"),
+    *("/distributions/new/", "/groups/new/"),
+]
 
 
 @pytest.fixture
@@ -51,6 +55,7 @@ def taken(library: Project, admin: User, alice: User) -> None:
     ReplicationPolicy.objects.create(name="nightly", dest_registry=mirror)
     Scanner.objects.create(name="trivy", url="http://trivy.example.com")
     PreheatInstance.objects.create(name="swarm", vendor="dragonfly", endpoint="http://swarm.example.com")
+    UserGroup.objects.create(group_name="crew", group_type=UserGroup.Type.LDAP, ldap_group_dn="cn=crew,dc=example")
 
 
 def judged(client: Client, address: str, field: str, value: str) -> Any:
@@ -83,6 +88,7 @@ def test_what_is_being_changed_may_keep_its_name(admin: User, library: Project, 
         f"/projects/library/webhooks/{WebhookPolicy.objects.get().pk}/edit/": "hook",
         f"/registries/{Registry.objects.get().pk}/": "mirror",
         f"/replications/{ReplicationPolicy.objects.get().pk}/edit/": "nightly",
+        f"/groups/{UserGroup.objects.get().pk}/": "crew",
     }
     for address, name in own.items():
         answer = judged(client, address, "name", name)
