@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from audit import forwarding, switches
-from audit.events import EVENT_TYPES, Operation, ResourceType
+from audit.events import EVENT_TYPES, Operation, ResourceType, event_label
 from audit.models import AuditLog
 from audit.purging import MAX_HOURS, OF_ARTIFACTS, OTHER
 from harborsite.jobs.kinds import PURGE_AUDIT_LOG
@@ -106,8 +106,7 @@ class RotationForm(forms.Form):
 def _event_label(event: str) -> str:
     if event == OTHER:
         return _("Everything but artifacts")
-    operation, _underscore, kind = event.partition("_")
-    return f"{_TYPES[kind]}: {_OPERATIONS[operation]}"
+    return event_label(event)
 
 
 class RotationRuns(cleanup.SystemRuns):

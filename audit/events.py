@@ -67,3 +67,9 @@ EVENT_TYPES = (
     "update_member",
     "update_project",
 )
+
+
+def event_label(event: str) -> str:
+    """For people; `event` is one of EVENT_TYPES."""
+    operation, _underscore, kind = event.partition("_")
+    return f"{ResourceType(kind).label}: {Operation(operation).label}"

@@ -202,6 +202,7 @@ OPEN = {
     "harborsite.portal.account.sign_out": "ends the visitor's own session",
     "harborsite.portal.preferences.choose_language": "a visitor chooses a language before signing in",
     "harborsite.portal.preferences.choose_theme": "and light or dark",
+    "harborsite.portal.banners.close": "and closes a banner that may be closed",
     "projects.api.system.UnknownView": "says to everybody that there is nothing",
     "registry.auth.views.TokenView": "decides itself what it grants; nobody gets what everybody may do",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
@@ -323,9 +324,8 @@ def refuse_writes_when_read_only(request: HttpRequest) -> None:
         return
     if columns.FIELD not in request.POST:
         raise PermissionDenied(_("The registry is read-only: pulls work, pushes and deletions are refused."))
-    chosen = QueryDict(mutable=True)
-    chosen.setlist(columns.FIELD, request.POST.getlist(columns.FIELD))
-    request.method, request.POST = "GET", chosen
+    chosen = urlencode([(columns.FIELD, name) for name in request.POST.getlist(columns.FIELD)])
+    request.method, request.POST = "GET", QueryDict(chosen)
 
 
 def administrators_only(site: PortalSite, view: Callable[..., HttpResponseBase]) -> Callable[..., Any]:

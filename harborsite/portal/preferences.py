@@ -82,7 +82,8 @@ def _keep(request: HttpRequest, response: HttpResponse, **chosen: str) -> HttpRe
     return response
 
 
-def _back(request: HttpRequest) -> HttpResponse:
+def back(request: HttpRequest) -> HttpResponse:
+    """To the page whose form says where it is."""
     target = request.POST.get(REDIRECT_FIELD_NAME, "")
     if not url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
         target = reverse("admin:index")
@@ -93,7 +94,7 @@ def _back(request: HttpRequest) -> HttpResponse:
 def choose_language(request: HttpRequest) -> HttpResponse:
     """Switch the language, and stay on the page."""
     language = request.POST.get("language", "")
-    response = _back(request)
+    response = back(request)
     return _keep(request, response, language=language) if language in dict(settings.LANGUAGES) else response
 
 
@@ -101,7 +102,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
 def choose_theme(request: HttpRequest) -> HttpResponse:
     """Switch between light and dark, and stay on the page."""
     theme = request.POST.get("theme", "")
-    response = _back(request)
+    response = back(request)
     return _keep(request, response, theme=theme) if theme in Theme.values else response
 
 

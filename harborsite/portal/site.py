@@ -62,6 +62,7 @@ class PortalSite(AdminSite):
             path("sign-up/", self.public_view(account.sign_up), name="sign_up"),
             path("logout/", csrf_protect(account.sign_out), name="logout"),
             path("language/", csrf_protect(preferences.choose_language), name="language"),
+            path("banner/close/", csrf_protect(banners.close), name="close_banner"),
             path("theme/", csrf_protect(preferences.choose_theme), name="theme"),
             path("account/password/", self.admin_view(account.change_password), name="password_change"),
             path("account/second-factor/", self.member_view(second_factor.page), name="second_factor"),

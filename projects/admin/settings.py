@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
@@ -11,12 +12,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from audit.events import EVENT_TYPES, event_label
+from harborsite import config
 from harborsite.portal import banners, scope
 from harborsite.portal.pages import PortalAdmin, administrators_only, form_page
 from projects import params
 from projects.admin import allowlists, authentication
 from projects.models import Setting
 from projects.services import settings
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
 
 SHOWN: tuple[params.Param[Any], ...] = (
     params.PROJECT_CREATION_RESTRICTION,
@@ -28,12 +34,25 @@ SHOWN: tuple[params.Param[Any], ...] = (
     params.ROBOT_TOKEN_DURATION,
     params.QUOTA_PER_PROJECT_ENABLE,
     params.RETENTION_DELETE_LIMIT,
-    params.BANNER_MESSAGE,
+    params.NOTIFICATION_ENABLE,
+    params.AUDIT_LOG_FORWARD_ENDPOINT,
+    params.SKIP_AUDIT_LOG_DATABASE,
 )
+_BANNER = ("message", "level", "closable", "first", "last")
+
+
+def _day(label: _StrOrPromise, help_text: _StrOrPromise) -> forms.DateField:
+    return forms.DateField(
+        label=label,
+        required=False,
+        widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
+        input_formats=["%Y-%m-%d"],
+        help_text=help_text,
+    )
 
 
 class SettingsForm(forms.Form):
-    """One field for each of SHOWN, under its key."""
+    """A field for each of SHOWN, under its key, the audit log's events and the parts of the banner."""
 
     project_creation_restriction = forms.ChoiceField(
         label=gettext_lazy("Who may create projects"),
@@ -68,9 +87,95 @@ class SettingsForm(forms.Form):
         max_value=100,
         help_text=gettext_lazy("A run that would delete more stops before it deletes anything. 100 is no limit."),
     )
-    banner_message = forms.CharField(
+    notification_enable = forms.BooleanField(
+        label=gettext_lazy("Webhooks are on"),
+        required=False,
+        help_text=gettext_lazy("Off: nothing is told to any webhook of any project."),
+    )
+    recorded = forms.MultipleChoiceField(
+        label=gettext_lazy("Events that are recorded"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("All other events, such as those of labels, quotas and jobs, are always recorded."),
+    )
+    audit_log_forward_endpoint = forms.CharField(
+        label=gettext_lazy("Forward records to"),
+        max_length=300,
+        required=False,
+        widget=forms.TextInput({"class": "mono", "spellcheck": "false", "placeholder": "logs.example.com:514"}),
+    )
+    skip_audit_log_database = forms.BooleanField(
+        label=gettext_lazy("Keep no records here"),
+        required=False,
+        help_text=gettext_lazy("Only where they are forwarded: the page Logs then shows nothing new."),
+    )
+    message = forms.CharField(
         label=gettext_lazy("Banner on every page"), max_length=2000, required=False, widget=forms.Textarea({"rows": 2})
     )
+    level = forms.ChoiceField(label=gettext_lazy("Kind of banner"), choices=banners.LEVELS, required=False)
+    closable = forms.BooleanField(label=gettext_lazy("Readers may close it"), required=False)
+    first = _day(gettext_lazy("First day"), gettext_lazy("Days are those of UTC. Empty: from now on."))
+    last = _day(gettext_lazy("Last day"), gettext_lazy("Empty: until it is taken away."))
+
+    parts: Sequence[tuple[_StrOrPromise, Sequence[str]]] = (
+        (
+            gettext_lazy("Registry"),
+            ("read_only", "quota_per_project_enable", "retention_delete_limit", "notification_enable"),
+        ),
+        (
+            gettext_lazy("People and projects"),
+            ("project_creation_restriction", "self_registration", "session_timeout", "token_expiration"),
+        ),
+        (gettext_lazy("Robot accounts"), ("robot_name_prefix", "robot_token_duration")),
+        (gettext_lazy("Audit log"), ("recorded", "audit_log_forward_endpoint", "skip_audit_log_database")),
+        (gettext_lazy("Banner"), _BANNER),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        recorded = self.fields["recorded"]
+        if isinstance(recorded, forms.MultipleChoiceField):
+            recorded.choices = [(event, event_label(event)) for event in EVENT_TYPES]
+        configured = config.current().syslog_url
+        self.fields["audit_log_forward_endpoint"].help_text = (
+            _("Host and port of a syslog collector, by TCP. Empty: {url}, from harbor.cfg.").format(url=configured)
+            if configured
+            else _("Host and port of a syslog collector, by TCP. Empty: nowhere.")
+        )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("first") and data.get("last") and data["last"] < data["first"]:
+            self.add_error("last", _("It is before the first day."))
+        return data
+
+    def groups(self) -> list[tuple[_StrOrPromise, str, list[forms.BoundField]]]:
+        """The fields under their headings."""
+        return [(title, "", [self[name] for name in names]) for title, names in self.parts]
+
+    def settings(self) -> dict[str, Any]:
+        """What was entered, as the service wants it."""
+        data = self.cleaned_data
+        return {
+            **{param.key: data[param.key] for param in SHOWN},
+            params.DISABLED_AUDIT_LOG_EVENT_TYPES.key: _disabled(data["recorded"]),
+            params.BANNER_MESSAGE.key: banners.packed(**{name: data[name] for name in _BANNER}),
+        }
+
+
+def _initial() -> dict[str, Any]:
+    off = settings.audit_switches().disabled
+    return {
+        **{param.key: params.get(param) for param in SHOWN},
+        "recorded": [event for event in EVENT_TYPES if event not in off],
+        **banners.unpacked(params.get(params.BANNER_MESSAGE)),
+    }
+
+
+def _disabled(recorded: Sequence[str]) -> str:
+    """What is not to be recorded, as it is kept; what this page does not offer stays off."""
+    beyond = sorted(settings.audit_switches().disabled - set(EVENT_TYPES))
+    return ",".join([*(event for event in EVENT_TYPES if event not in recorded), *beyond])
 
 
 @admin.register(Setting)
@@ -82,23 +187,31 @@ class SettingAdmin(PortalAdmin[Setting]):
         return [own, *allowlists.urls(self.admin_site), *authentication.urls(self.admin_site)]
 
     def system(self, request: HttpRequest) -> HttpResponse:
-        user = scope.signed_in(request)
-        initial = {param.key: params.get(param) for param in SHOWN}
-        initial[params.BANNER_MESSAGE.key] = banners.text(params.get(params.BANNER_MESSAGE))
+        user, initial = scope.signed_in(request), _initial()
+        form = SettingsForm(scope.posted(request), initial=initial)
 
         def save(data: dict[str, Any]) -> None:
-            values = {**data, params.BANNER_MESSAGE.key: banners.packed(data[params.BANNER_MESSAGE.key])}
-            changed = {param.key: values[param.key] for param in SHOWN if values[param.key] != params.get(param)}
-            settings.change_settings(values=changed, actor=user)
+            changed = {name for name in form.fields if data[name] != initial[name]}
+            kept = {key: value for key, value in form.settings().items() if changed & _fields_of(key)}
+            settings.change_settings(values=kept, actor=user)
 
         return form_page(
             self.admin_site,
             request,
-            SettingsForm(scope.posted(request), initial=initial),
+            form,
             save,
             title=_("System settings"),
+            template="projects/settings.html",
+            certificate=config.current().ca_file.is_file(),
             page_tabs=allowlists.settings_tabs(request),
             success=_("The settings have been saved."),
             next_url=reverse("admin:settings"),
             cancel_url=None,
         )
+
+
+def _fields_of(key: str) -> set[str]:
+    """The fields whose values make up a setting."""
+    if key == params.BANNER_MESSAGE.key:
+        return set(_BANNER)
+    return {"recorded"} if key == params.DISABLED_AUDIT_LOG_EVENT_TYPES.key else {key}

@@ -135,9 +135,9 @@ class RuleForm(forms.Form):
         if isinstance(field, forms.ChoiceField):
             field.choices = choices
 
-    def groups(self) -> list[tuple[Any, list[forms.BoundField]]]:
+    def groups(self) -> list[tuple[Any, str, list[forms.BoundField]]]:
         """The fields under their headings."""
-        return [(title, [self[name] for name in names]) for title, names in self.parts]
+        return [(title, "", [self[name] for name in names]) for title, names in self.parts]
 
     def described(self) -> policies.Description:
         """As the service wants it; what does not apply to the chosen trigger is left out."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from django.test import Client
 
+from audit.events import EVENT_TYPES
+from audit.models import AuditLog
+from harborsite import config
 from projects import params
 from projects.models import Label, Project, Robot, User
 from projects.services.settings import change_settings
-from tests.factories import basic, grant, make_robot
+from tests.factories import PASSWORD, basic, grant, make_robot
 from tests.portal.conftest import SignedIn
 
 People = dict[str, User | None]
@@ -160,7 +164,10 @@ SETTINGS = {
     "robot_token_duration": "7",
     "quota_per_project_enable": "on",
     "retention_delete_limit": "80",
-    "banner_message": "Maintenance on <Sunday>",
+    "notification_enable": "on",
+    "recorded": list(EVENT_TYPES),
+    "message": "Maintenance on <Sunday>",
+    "level": "info",
 }
 
 
@@ -188,6 +195,94 @@ def test_a_banner_from_harbor_keeps_its_level_and_its_dates(admin: User, signed_
         change_settings(values={"banner_message": message}, actor=admin)
         params.forget()
         assert ('class="banner danger"' in signed_in(None).get("/projects/").content.decode()) == shown
+
+
+def test_the_banner_has_a_kind_and_days_and_readers_close_it_if_they_may(admin: User, signed_in: SignedIn) -> None:
+    client, reader = signed_in(admin), signed_in(None)
+    dated = {**SETTINGS, "level": "warning", "closable": "on", "first": "2020-01-01", "last": "2999-01-01"}
+    assert client.post("/settings/", dated).status_code == 302
+    params.forget()
+    assert json.loads(params.get(params.BANNER_MESSAGE)) == {
+        "message": "Maintenance on <Sunday>",
+        "type": "warning",
+        "closable": True,
+        "fromDate": "2020-01-01",
+        "toDate": "2999-01-01",
+    }
+    form = client.get("/settings/").content.decode()
+    assert '<option value="warning" selected>' in form
+    assert 'value="2999-01-01"' in form
+
+    def banner() -> str:
+        return reader.get("/projects/").content.decode().partition('class="banner warning"')[2].partition("</div>")[0]
+
+    assert "/banner/close/" in banner()
+    assert reader.get("/banner/close/").status_code == 405
+    assert reader.post("/banner/close/", {"next": "/projects/?o=1"})["Location"] == "/projects/?o=1"
+    assert reader.post("/banner/close/", {"next": "https://elsewhere.example.com/"})["Location"] == "/"
+    assert banner() == "", "closed in this browser"
+    assert 'class="banner warning"' in signed_in(None).get("/projects/").content.decode()
+    client.post("/settings/", {**dated, "message": "Another one"})
+    params.forget()
+    assert "Another one" in banner(), "what was closed is the old one"
+    client.post("/settings/", {**dated, "closable": ""})
+    params.forget()
+    assert "/banner/close/" not in banner()
+    late = client.post("/settings/", {**dated, "last": "2019-12-31"}).content.decode()
+    assert "It is before the first day." in late
+
+
+def test_a_banner_stays_as_it_is_while_other_settings_change(admin: User, signed_in: SignedIn) -> None:
+    """Also one that Harbor's own portal has written."""
+    kept = '{"closable":true,"message":"Maintenance on <Sunday>","type":"danger","toDate":"2999-01-01T08:00:00.000Z"}'
+    change_settings(values={"banner_message": kept}, actor=admin)
+    params.forget()
+    same = {**SETTINGS, "level": "danger", "closable": "on", "last": "2999-01-01", "token_expiration": "44"}
+    assert signed_in(admin).post("/settings/", same).status_code == 302
+    params.forget()
+    assert params.get(params.TOKEN_EXPIRATION) == 44
+    assert params.get(params.BANNER_MESSAGE) == kept
+
+
+def test_it_is_chosen_what_is_recorded_and_where_records_go(admin: User, signed_in: SignedIn) -> None:
+    client = signed_in(admin)
+    change_settings(values={"disabled_audit_log_event_types": "create_thing"}, actor=admin)
+    params.forget()
+    fewer = [event for event in EVENT_TYPES if event not in {"create_user", "login_user"}]
+    assert client.post("/settings/", {**SETTINGS, "recorded": fewer}).status_code == 302
+    params.forget()
+    assert params.get(params.DISABLED_AUDIT_LOG_EVENT_TYPES) == "login_user,create_user,create_thing"
+    unticked = re.findall(r'name="recorded" value="(\w+)" id="\w+">', client.get("/settings/").content.decode())
+    assert unticked == ["login_user", "create_user"]
+    entered = {"username": "unseen", "email": "u@example.com", "new_password": PASSWORD, "confirmation": PASSWORD}
+    assert client.post("/users/new/", entered).status_code == 302
+    assert not AuditLog.objects.filter(operation="create", resource_type="user").exists()
+    nowhere = client.post("/settings/", {**SETTINGS, "skip_audit_log_database": "on"}).content.decode()
+    assert "should be configured before" in nowhere
+    refused = client.post("/settings/", {**SETTINGS, "audit_log_forward_endpoint": "nobody"}).content.decode()
+    assert "could not connect to the audit endpoint" in refused
+    assert not params.get(params.SKIP_AUDIT_LOG_DATABASE)
+
+
+def test_webhooks_are_switched_off_for_the_whole_system(admin: User, signed_in: SignedIn) -> None:
+    client = signed_in(admin)
+    assert client.post("/settings/", {**SETTINGS, "notification_enable": ""}).status_code == 302
+    params.forget()
+    assert not params.get(params.NOTIFICATION_ENABLE)
+    client.post("/settings/", SETTINGS)
+    params.forget()
+    assert params.get(params.NOTIFICATION_ENABLE)
+
+
+def test_the_root_certificate_is_offered_where_there_is_one(admin: User, signed_in: SignedIn) -> None:
+    client, file = signed_in(admin), config.current().ca_file
+    assert "/systeminfo/getcert" not in client.get("/settings/").content.decode()
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("-----BEGIN CERTIFICATE-----")
+    try:
+        assert "/systeminfo/getcert" in client.get("/settings/").content.decode()
+    finally:
+        file.unlink()
 
 
 def test_nothing_in_the_registry_changes_while_it_is_read_only(
