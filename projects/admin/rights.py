@@ -110,4 +110,5 @@ def chosen_in(grants: Sequence[Grant], kind: str) -> list[str]:
         for grant in grants
         if grant["kind"] == kind
         for access in grant["access"]
+        if access.get("effect", "") in {"", "allow"}
     ]

@@ -2,104 +2,33 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from harborsite.errors import AppError, BadRequest
+from harborsite.errors import AppError
 from harborsite.portal import scope
 from harborsite.portal.forms import check_while_typing, judgement
 from harborsite.portal.pages import SwitchedAdmin, administrators_only, in_project
 from harborsite.portal.templatetags.portal import moment
-from projects import params
-from projects.admin import rights
+from projects.admin import robotforms
 from projects.models import Robot, User
 from projects.models.robot import NEVER
 from projects.services import robots
 from projects.services.robots import Grant
 
+_PLACES_SHOWN = 3
 _SOON = 7 * 24 * 3600  # seconds before its end at which an account is marked
-
-
-class RobotForm(forms.Form):
-    """What every robot account has; rights follow in the subclasses."""
-
-    name = forms.CharField(
-        label=gettext_lazy("Name"),
-        max_length=255,
-        help_text=gettext_lazy("Lower-case letters, digits and single . _ - between them."),
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
-    description = forms.CharField(label=gettext_lazy("Description"), max_length=1024, required=False)
-    days = forms.IntegerField(
-        label=gettext_lazy("Days until it expires"),
-        min_value=1,
-        max_value=robots.MAX_DURATION,
-        required=False,
-        help_text=gettext_lazy("Empty means never."),
-    )
-
-    def __init__(self, *args: Any, robot: Robot | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if robot:
-            del self.fields["name"]
-
-    def grants(self, project: str) -> list[Grant]:
-        """The chosen rights as they are kept."""
-        raise NotImplementedError
-
-    def rights_tables(self) -> list[tuple[str, str, Any, Any]]:
-        """Label, name, rows and errors of each table of rights."""
-        found = []
-        for name, field in self.fields.items():
-            if isinstance(field, rights.RightsField):
-                chosen = self[name].value() or ()
-                found.append((str(field.label), name, field.rows(chosen), self[name].errors))
-        return found
-
-    def plain_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name, field in self.fields.items() if not isinstance(field, rights.RightsField)]
-
-
-class ProjectRobotForm(RobotForm):
-    """An account of one project."""
-
-    project_rights = rights.project_field(gettext_lazy("Rights in this project"))
-
-    def grants(self, project: str) -> list[Grant]:
-        access = rights.as_access(self.cleaned_data["project_rights"])
-        return [{"kind": "project", "namespace": project, "access": access}]
-
-
-class SystemRobotForm(RobotForm):
-    """An account with rights on the system, in some projects or in all of them."""
-
-    projects = forms.CharField(
-        label=gettext_lazy("Projects"),
-        required=False,
-        help_text=gettext_lazy("Names with spaces between them, or * for all projects, also those yet to come."),
-    )
-    project_rights = rights.project_field(gettext_lazy("Rights in each of these projects"))
-    system_rights = rights.system_field(gettext_lazy("Rights on the system"))
-
-    def grants(self, project: str) -> list[Grant]:
-        names = sorted(set(self.cleaned_data["projects"].replace(",", " ").split()))
-        inside = rights.as_access(self.cleaned_data["project_rights"])
-        overall = rights.as_access(self.cleaned_data["system_rights"])
-        if bool(names) != bool(inside):
-            raise BadRequest(_("Choose both projects and rights in them, or neither."))
-        found: list[Grant] = [{"kind": "project", "namespace": name, "access": inside} for name in names]
-        return [{"kind": "system", "namespace": "/", "access": overall}, *found] if overall else found
 
 
 @admin.register(Robot)
@@ -173,8 +102,15 @@ class RobotAdmin(SwitchedAdmin[Robot]):
 
     @admin.display(description=gettext_lazy("Rights"))
     def rights_count(self, row: Robot) -> str:
-        count = sum(len(grant["access"]) for grant in row.permissions)
-        return ngettext("{count} right", "{count} rights", count).format(count=count)
+        """How many; for accounts of the system also where."""
+        counts = [(_place(grant), len(grant["access"])) for grant in row.permissions]
+        texts = [(place, ngettext("{count} right", "{count} rights", n).format(count=n)) for place, n in counts]
+        if row.project:
+            return texts[0][1] if texts else ""
+        lines = format_html_join("", "<br>{}: {}", texts[1:_PLACES_SHOWN])
+        more = len(texts) - _PLACES_SHOWN
+        rest = format_html('<br><span class="more">+{}</span>', more) if more > 0 else ""
+        return format_html("{}: {}{}{}", *texts[0], lines, rest) if texts else ""
 
     @admin.display(description=gettext_lazy("Expires"), ordering="expires_at")
     def expires(self, row: Robot) -> str:
@@ -202,22 +138,9 @@ class RobotAdmin(SwitchedAdmin[Robot]):
             action_buttons=buttons,
         )
 
-    def _form(self, request: HttpRequest, robot: Robot | None = None) -> RobotForm:
-        kind = ProjectRobotForm if scope.find(request) else SystemRobotForm
-        if robot is None:
-            initial: dict[str, Any] = {"days": params.get(params.ROBOT_TOKEN_DURATION)}
-            if kind is ProjectRobotForm:
-                initial["project_rights"] = ["repository:pull", "repository:push"]
-            return kind(scope.posted(request), initial=initial)
-        names = {grant["namespace"] for grant in robot.permissions if grant["kind"] == "project"}
-        initial = {
-            "description": robot.description,
-            "days": None if robot.duration == NEVER else robot.duration,
-            "projects": " ".join(sorted(names)),
-            "project_rights": rights.chosen_in(robot.permissions, "project"),
-            "system_rights": rights.chosen_in(robot.permissions, "system"),
-        }
-        return kind(scope.posted(request), initial=initial, robot=robot)
+    def _form(self, request: HttpRequest, robot: Robot | None = None) -> robotforms.RobotForm:
+        here = scope.find(request)
+        return robotforms.form_for(here.project.name if here else "", robot, scope.posted(request))
 
     def new_robot(self, request: HttpRequest) -> HttpResponse:
         here, user, form = scope.find(request), scope.signed_in(request), self._form(request)
@@ -243,6 +166,7 @@ class RobotAdmin(SwitchedAdmin[Robot]):
             "projects/robot_form.html",
             title=_("New robot account"),
             form=form,
+            may_add_projects=here is None,
             submit_label=_("Create robot account"),
             guarded=True,
             cancel_url=self._url("robots", request),
@@ -252,6 +176,8 @@ class RobotAdmin(SwitchedAdmin[Robot]):
         """Look at one, and change it where the role allows that."""
         robot = get_object_or_404(self.get_queryset(request), pk=robot_id)
         form, may_change = self._form(request, robot), self.has_change_permission(request)
+        for field in form.fields.values():
+            field.disabled = not may_change
         if request.method == "POST" and may_change and form.is_valid():
             try:
                 robots.update_robot(
@@ -272,6 +198,7 @@ class RobotAdmin(SwitchedAdmin[Robot]):
             "projects/robot_form.html",
             title=robot.username,
             form=form,
+            may_add_projects=may_change and robot.project is None,
             read_only=not may_change,
             guarded=may_change,
             secret_url=self._url("robot_secret", request, robot.pk) if may_change else None,
@@ -280,12 +207,27 @@ class RobotAdmin(SwitchedAdmin[Robot]):
         )
 
     def new_secret(self, request: HttpRequest, robot_id: int) -> HttpResponse:
-        """A new secret at once; the old one works no more."""
+        """A new secret, made up or one's own; the old one works no more."""
         robot = get_object_or_404(self.get_queryset(request), pk=robot_id)
-        if request.method != "POST":
-            return HttpResponseRedirect(self._url("robot", request, robot_id))
-        secret = robots.refresh_secret(robot=robot, actor=scope.signed_in(request))
-        return self._show_secret(request, robot, secret)
+        form, back = robotforms.SecretForm(scope.posted(request)), self._url("robot", request, robot_id)
+        if request.method == "POST" and form.is_valid():
+            try:
+                secret = robots.refresh_secret(
+                    robot=robot, actor=scope.signed_in(request), secret=form.cleaned_data["secret"]
+                )
+            except AppError as error:
+                form.add_error("secret", error.message)
+            else:
+                return self._show_secret(request, robot, secret)
+        return self.page(
+            request,
+            "portal/form.html",
+            title=_("New secret of {name}").format(name=robot.username),
+            intro=_("A new secret takes effect at once; the old one works no more."),
+            form=form,
+            submit_label=_("Make a new secret"),
+            cancel_url=back,
+        )
 
     def _show_secret(self, request: HttpRequest, robot: Robot, secret: str) -> HttpResponse:
         return self.page(
@@ -294,6 +236,7 @@ class RobotAdmin(SwitchedAdmin[Robot]):
             title=_("The secret of {name}").format(name=robot.username),
             robot=robot,
             secret=secret,
+            file_url=_file(robot, secret),
             next_url=self._url("robots", request),
         )
 
@@ -313,3 +256,21 @@ class RobotAdmin(SwitchedAdmin[Robot]):
             warning=_("Whatever signs in with them stops working at once."),
             submit_label=_("Delete"),
         )
+
+
+def _place(grant: Grant) -> str:
+    if grant["kind"] == "system":
+        return _("System")
+    return _("All projects") if grant["namespace"] == "*" else grant["namespace"]
+
+
+def _file(robot: Robot, secret: str) -> str:
+    """What the secret's page offers to keep, as an address that holds it: nothing is stored here."""
+    told = {
+        "id": robot.pk,
+        "name": robot.username,
+        "secret": secret,
+        "creation_time": robot.creation_time.isoformat(timespec="seconds"),
+        "expires_at": robot.expires_at,
+    }
+    return f"data:application/json;base64,{b64encode(json.dumps(told, indent=2).encode()).decode()}"

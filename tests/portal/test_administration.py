@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 
 import pytest
+from django.contrib.auth.hashers import check_password
 from django.test import Client
 
 from audit.events import EVENT_TYPES
@@ -25,6 +27,14 @@ def secret_in(page: str) -> str:
     found = re.search(r'data-copy="([A-Za-z0-9]{32})"', page)
     assert found
     return found[1]
+
+
+def rights_of(robot: Robot) -> dict[str, set[str]]:
+    """What it may do where."""
+    return {
+        held["namespace"]: {f"{access['resource']}:{access['action']}" for access in held["access"]}
+        for held in robot.permissions
+    }
 
 
 def test_a_project_robot_is_made_and_its_secret_shown_once(alice: User, library: Project, signed_in: SignedIn) -> None:
@@ -103,6 +113,70 @@ def test_a_system_robot_may_have_rights_in_some_projects_or_in_all(
     assert Robot.objects.get(name="all").permissions == [grant("*", "repository:pull")]
     half = client.post("/robots/new/", {"name": "half", "projects": "library"}).content.decode()
     assert "Choose both projects and rights in them" in half
+
+
+def test_a_system_robot_may_have_other_rights_in_other_projects_and_keeps_them(
+    admin: User, library: Project, commons: Project, signed_in: SignedIn
+) -> None:
+    """Groups of projects with the same rights; a button asks for one more group, and loses nothing."""
+    client = signed_in(admin)
+    entered = {"name": "both", "days": "30", "projects": "library", "project_rights": ["repository:pull"]}
+    page = client.post("/robots/new/", {**entered, "more": "yes"}).content.decode()
+    assert not Robot.objects.exists()
+    assert 'name="projects" value="library"' in page
+    assert 'name="project_rights" value="repository:pull" checked' in page
+    assert 'name="projects_2"' in page
+    both = {**entered, "projects_2": "commons", "project_rights_2": ["tag:list", "repository:push"]}
+    twice = client.post("/robots/new/", {**both, "projects_2": "library"}).content.decode()
+    assert "library is named twice." in twice
+    client.post("/robots/new/", both)
+    robot = Robot.objects.get()
+    kept = {"library": {"repository:pull"}, "commons": {"repository:push", "tag:list"}}
+    assert rights_of(robot) == kept
+    listed = client.get("/robots/").content.decode()
+    assert "library: 1 right<br>commons: 2 rights" in listed
+
+    form = client.get(f"/robots/{robot.pk}/").content.decode()
+    assert 'name="projects" value="library"' in form
+    assert 'name="projects_2" value="commons"' in form
+    del both["name"]
+    assert client.post(f"/robots/{robot.pk}/", {**both, "description": "x"}).status_code == 302
+    robot.refresh_from_db()
+    assert robot.description == "x"
+    assert rights_of(robot) == kept, "nothing has been widened"
+
+
+def test_a_robot_is_named_as_it_signs_in_and_says_when_it_ends(
+    admin: User, alice: User, library: Project, signed_in: SignedIn
+) -> None:
+    change_settings(values={"robot_name_prefix": "bot$"}, actor=admin)
+    params.forget()
+    inside = signed_in(alice).get("/projects/library/robots/new/").content.decode()
+    assert "It signs in as bot$library+ with this name." in inside
+    assert "It signs in as bot$ with this name." in signed_in(admin).get("/robots/new/").content.decode()
+    assert 'data-says="It expires on {date}."' in inside
+
+
+def test_a_secret_is_saved_to_a_file_once_and_may_be_ones_own(
+    alice: User, library: Project, signed_in: SignedIn
+) -> None:
+    client = signed_in(alice)
+    robot = make_robot("ci", grant("library", "repository:pull"), project=library)
+    address = f"/projects/library/robots/{robot.pk}/secret/"
+    asked = client.get(address).content.decode()
+    assert "the old one works no more" in asked
+    for own, again, says in (("Mine12345", "Mine1234", "The two secrets differ."), ("weak", "weak", "field-error")):
+        refused = client.post(address, {"secret": own, "again": again})
+        assert says in refused.content.decode()
+        assert own not in refused.content.decode()
+    page = client.post(address, {"secret": "Mine12345", "again": "Mine12345"}).content.decode()
+    assert 'data-copy="Mine12345"' in page
+    file = re.search(r'href="data:application/json;base64,([^"]+)" download="robot\$library\+ci.json"', page)
+    assert file
+    told = json.loads(b64decode(file[1]))
+    assert (told["name"], told["secret"], told["expires_at"]) == (robot.username, "Mine12345", robot.expires_at)
+    robot.refresh_from_db()
+    assert check_password("Mine12345", robot.secret)
 
 
 def test_robots_are_disabled_and_deleted(alice: User, library: Project, signed_in: SignedIn) -> None:

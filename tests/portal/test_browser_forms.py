@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 
 import pytest
@@ -10,7 +11,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from harborsite.jobs import runner
 from harborsite.jobs.models import Task, Trigger
-from projects.models import WebhookPolicy
+from projects.models import Robot, WebhookPolicy
+from projects.permissions import GRANTABLE_PROJECT
 from tests.factories import make_user
 from tests.portal.browsing import Watched, watched
 from tests.portal.sample import make_registry
@@ -212,4 +214,32 @@ def test_columns_are_hidden_by_keyboard_and_stay_so(watch: Watched) -> None:
     page.reload()
     expect(page.get_by_role("columnheader", name="Role")).to_be_visible()
     expect(since).to_have_count(0)
+    watch.check()
+
+
+def test_a_robot_gets_all_rights_at_once_and_its_secret_as_a_file(watch: Watched) -> None:
+    page = watch.page
+    page.goto(f"{watch.address}/robots/new/")
+    page.get_by_label("Name", exact=True).fill("copier")
+    days = page.get_by_label("Days until it expires")
+    days.fill("365")
+    expect(page.get_by_text("It expires on")).to_be_visible()
+    days.fill("")
+    expect(page.get_by_text("It expires on")).to_have_count(0)
+    page.get_by_label("Projects", exact=True).fill("web-shop")
+    table = page.get_by_role("group", name="Rights in each of these projects")
+    table.get_by_role("button", name="Select all").click()
+    expect(table.locator("input:not(:checked)")).to_have_count(0)
+    table.get_by_role("button", name="Select none").click()
+    expect(table.locator("input:checked")).to_have_count(0)
+    table.get_by_role("button", name="Select all").click()
+    page.get_by_role("button", name="Add projects with other rights").click()
+    expect(page.get_by_label("Projects", exact=True)).to_have_count(2)
+    page.get_by_role("button", name="Create robot account").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save to a file").click()
+    assert download.value.suggested_filename == "robot$copier.json"
+    assert json.loads(download.value.path().read_text())["name"] == "robot$copier"
+    granted = Robot.objects.get(name="copier").permissions[0]
+    assert len(granted["access"]) == sum(len(verbs.split()) for verbs in GRANTABLE_PROJECT.values())
     watch.check()

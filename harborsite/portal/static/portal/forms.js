@@ -16,6 +16,32 @@
     control.setAttribute("aria-describedby", texts.join(" "));
   });
 
+  // All boxes of a table at once.
+  for (const buttons of document.querySelectorAll("[data-choose]")) {
+    buttons.hidden = false;
+    buttons.addEventListener("click", (event) => {
+      if (!event.target.value) return;
+      for (const box of buttons.parentElement.querySelectorAll("input[type=checkbox]")) box.checked = event.target.value === "all";
+      buttons.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+  }
+
+  // On which day so many days end: data-since is the first one's moment, data-says the sentence around the date.
+  for (const days of document.querySelectorAll("input[data-since]")) {
+    const place = document.createElement("p");
+    place.className = "help";
+    place.setAttribute("role", "status");
+    days.after(place);
+    const written = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "long" });
+    const say = () => {
+      const end = new Date(Date.parse(days.dataset.since) + Number(days.value) * 24 * 3600 * 1000);
+      const ends = Number(days.value) > 0 && !Number.isNaN(end.getTime());
+      place.textContent = ends ? days.dataset.says.replace("{date}", written.format(end)) : "";
+    };
+    days.addEventListener("input", say);
+    say();
+  }
+
   const form = document.querySelector("form[data-guarded]");
   if (!form) return;
   const save = form.querySelector("button.primary[type=submit]");
