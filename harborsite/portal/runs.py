@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise, _StrPromise
 
 _KEY = "portal_runs"
+_DIGITS = 18  # of a number that the databases take
 _LIST_SECONDS, _ONE_SECONDS = 5, 2  # between two looks of a page that shows something running
 _PAYLOAD = "payload"  # the parameter that is a message to somebody, shown by itself
 _LOG_PARTS = 2_000  # newest parts of a log that a page shows
@@ -155,11 +157,17 @@ class TaskStatusFilter(_StatusFilter):
     states = list(Status)
 
 
+def _numbered(term: str) -> Q:
+    """The one row of this number; none for what is no number."""
+    return Q(pk=int(term)) if term.isdecimal() and len(term) <= _DIGITS else Q(pk__in=())
+
+
 class RunList(PortalAdmin[Execution]):
-    """The list of executions."""
+    """The list of executions, which is searched by their number."""
 
     list_display: tuple[str, ...] = ("run", "status_shown", "trigger_shown", "started", "took", "success", "total")
     list_filter: ClassVar[tuple[Any, ...]] = (StatusFilter, "trigger")
+    search_fields = ("pk",)
     ordering = ("-start_time", "-id")
     actions = ("stop_chosen",)
     empty_text = gettext_lazy("Nothing has run yet.")
@@ -173,6 +181,11 @@ class RunList(PortalAdmin[Execution]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
         return current(request).rows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Execution], search_term: str
+    ) -> tuple[QuerySet[Execution], bool]:
+        return queryset.filter(_numbered(search_term.strip())) if search_term else queryset, False
 
     def complete(self, request: HttpRequest, rows: Sequence[Execution]) -> None:
         """With the counts of their tasks, in one query for all."""
@@ -235,11 +248,17 @@ class RunList(PortalAdmin[Execution]):
 
 
 class TaskList(PortalAdmin[Task]):
-    """The tasks of one execution, below what there is to say about the execution itself."""
+    """The tasks of one execution, below what there is to say about the execution itself.
+
+    They are searched by their number, and by the parameters in `searched`.
+    """
+
+    searched: ClassVar[tuple[str, ...]] = ()
 
     list_display: tuple[str, ...] = ("task", "status_shown", "progress", "started", "took", "log")
     list_display_links = None
     list_filter: ClassVar[tuple[Any, ...]] = (TaskStatusFilter,)
+    search_fields = ("pk",)
     ordering = ("-start_time", "-id")
     actions = ("retry_chosen",)
     empty_text = gettext_lazy("No task yet.")
@@ -253,6 +272,15 @@ class TaskList(PortalAdmin[Task]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
         return Task.objects.filter(execution=current(request).execution)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Task], search_term: str
+    ) -> tuple[QuerySet[Task], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        named = [Q(**{f"extra_attrs__{name}__icontains": term}) for name in self.searched]
+        return queryset.filter(reduce(or_, named, _numbered(term))), False
 
     def complete(self, request: HttpRequest, rows: Sequence[Task]) -> None:
         for row in rows:

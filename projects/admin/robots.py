@@ -115,7 +115,7 @@ class RobotAdmin(SwitchedAdmin[Robot]):
     @admin.display(description=gettext_lazy("Expires"), ordering="expires_at")
     def expires(self, row: Robot) -> str:
         if row.expires_at == NEVER:
-            return _("never")
+            return _("does not expire")
         end = datetime.fromtimestamp(row.expires_at, UTC)
         soon = row.expires_at - datetime.now(UTC).timestamp() < _SOON
         return format_html('<span class="badge warn">{}</span>', moment(end)) if soon else moment(end)

@@ -21,7 +21,7 @@ from harborsite.jobs.models import Execution, Task, Trigger
 from harborsite.portal import runs, scope
 from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import ProjectPartAdmin, SwitchedAdmin, form_page
-from harborsite.portal.runs import RunList, RunPages, Runs, TaskList
+from harborsite.portal.runs import RunList, RunPages, Runs, StatusFilter, TaskList
 from harborsite.portal.templatetags.portal import moment
 from projects.models import User, WebhookPolicy
 from projects.webhooks import Event, policies
@@ -131,9 +131,23 @@ def _initial(policy: WebhookPolicy) -> dict[str, Any]:
     }
 
 
+class EventFilter(admin.SimpleListFilter):
+    """By what was told."""
+
+    title = gettext_lazy("Event")
+    parameter_name = "event"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(event.value, label) for event, label in EVENTS.items() if event not in _OF_SCANS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Execution]) -> QuerySet[Execution]:
+        return queryset.filter(extra_attrs__event_type=self.value()) if self.value() else queryset
+
+
 class DeliveryList(RunList):
     """The deliveries of one webhook."""
 
+    list_filter = (StatusFilter, EventFilter)
     list_display = ("run", "event", "job", "status_shown", "started", "took")
     empty_text = gettext_lazy("Nothing has been told yet.")
 

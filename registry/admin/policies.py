@@ -64,6 +64,7 @@ class RetentionTasks(TaskList):
     """One repository each."""
 
     list_display = ("task", "repository", "status_shown", "retained", "started", "took", "log")
+    searched = ("repository",)
 
     def facts(self, execution: Execution) -> list[tuple[Any, str]]:
         return [(_("Dry run"), _("Yes") if execution.extra_attrs.get("dry_run") else _("No"))]
@@ -396,6 +397,7 @@ class ImmutableRuleAdmin(SwitchedAdmin[ImmutableRule], ProjectPartAdmin[Immutabl
             _("Immutable tags"),
             page_tabs=_tabs(request, here.project),
             tabs_label=_("Policy"),
+            most_rules=immutability.MAX_RULES,
             add_url=reverse("admin:new_immutable_rule", args=[here.project.name])
             if here.allows("immutable-tag:create")
             else None,

@@ -85,6 +85,7 @@ class ReplicationTasks(TaskList):
         *("operation", "resource", "started", "ended"),
     )
     list_filter = (TaskStatusFilter, ResourceFilter)
+    searched = ("src_resource", "dst_resource")
 
     def facts(self, execution: Execution) -> list[tuple[Any, str]]:
         event = execution.extra_attrs.get("event")
@@ -176,7 +177,13 @@ class ReplicationPolicyAdmin(SwitchedAdmin[ReplicationPolicy]):
 
     @admin.display(description=gettext_lazy("Destination"), ordering="dest_registry__name")
     def destination(self, row: ReplicationPolicy) -> str:
-        return " : ".join(filter(None, [str(row.dest_registry or _("This registry")), row.dest_namespace]))
+        """With the namespace, and how much of a name it replaces."""
+        place = str(row.dest_registry or _("This registry"))
+        if not row.dest_namespace:
+            return place
+        count = row.dest_namespace_replace_count
+        levels = dict(LEVELS).get(count, count)
+        return format_html('{} : {} <span class="more">{}</span>', place, row.dest_namespace, levels)
 
     @admin.display(description=gettext_lazy("Trigger"), ordering="trigger")
     def trigger_shown(self, row: ReplicationPolicy) -> str:
@@ -264,13 +271,10 @@ class ReplicationPolicyAdmin(SwitchedAdmin[ReplicationPolicy]):
             _("One run at a time"): policy.single_active_replication,
             _("Delete remote resources when they are deleted here"): policy.replicate_deletion,
         }
-        levels = dict(LEVELS)
-        count = policy.dest_namespace_replace_count
         found = [
             (_("State"), self.state(policy)),
             (_("Source"), self.source(policy)),
             (_("Destination"), self.destination(policy)),
-            (_("Flattening"), str(levels.get(count, count)) if policy.dest_namespace else ""),
             (_("Filters"), "; ".join(filter_texts(policy.filters)) or _("everything")),
             (_("Trigger"), self.trigger_shown(policy)),
             (_("Next run"), self._next_run(policy)),

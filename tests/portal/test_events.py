@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from harborsite.jobs.models import Status, Task
@@ -30,6 +32,22 @@ def test_the_event_log_shows_runs_their_tasks_and_logs_to_administrators(
     for address in ("/events/", f"/events/{run.pk}/", f"/events/{run.pk}/log/{task.pk}/"):
         assert signed_in(alice).get(address).status_code == 403
         assert signed_in(None).get(address).status_code == 302
+
+
+def test_executions_and_tasks_are_found_by_their_number(admin: User, signed_in: SignedIn) -> None:
+    one, other = make_execution(), make_execution()
+    client = signed_in(admin)
+
+    def runs(term: str) -> set[str]:
+        return set(re.findall(r'href="(/events/\d+/)"', client.get("/events/", {"q": term}).content.decode()))
+
+    assert runs("") == {f"/events/{one.pk}/", f"/events/{other.pk}/"}
+    assert runs(f" {one.pk} ") == {f"/events/{one.pk}/"}
+    for term in ("x", "-1", "9" * 40, "1.5"):
+        assert runs(term) == set(), term
+    task, page = one.tasks.get(), f"/events/{one.pk}/"
+    for term, found in ((str(task.pk), True), (str(other.tasks.get().pk), False), ("x", False)):
+        assert (f"log/{task.pk}/" in client.get(page, {"q": term}).content.decode()) == found, term
 
 
 def test_a_running_job_is_polled_and_stopped(admin: User, signed_in: SignedIn) -> None:

@@ -173,6 +173,7 @@ def test_immutable_rules_are_added_edited_switched_and_deleted(alices: Client, l
     rule = ImmutableRule.objects.get()
     assert rule.tag_selectors == [{"kind": "doublestar", "decoration": "matches", "pattern": "v*"}]
     assert "are immutable." in alices.get(at).content.decode()
+    assert '<span class="count">1 / 15</span>' in alices.get(at).content.decode()
     assert "immutable rule already exists" in alices.post(f"{at}new/", RULE).content.decode()
     assert alices.post(f"{at}{rule.pk}/", {**RULE, "tag_pattern": "w*"}).status_code == 302
     rule.refresh_from_db()

@@ -186,6 +186,17 @@ def test_a_failed_delivery_is_tried_again(owner: Client, library: Project) -> No
     assert run.tasks.get().status == Status.PENDING
 
 
+def test_deliveries_are_filtered_by_event_and_by_how_they_went(owner: Client, library: Project) -> None:
+    policy = hook(library)
+    run = delivery(policy, Status.ERROR)
+    page = f"{TAB}{policy.pk}/"
+    for asked, found in (
+        *(("event=PUSH_ARTIFACT", True), ("event=PULL_ARTIFACT", False), ("status=Error", True)),
+        *(("status=Success", False), (f"q={run.pk}", True), ("q=0", False)),
+    ):
+        assert (f"{page}{run.pk}/" in owner.get(f"{page}?{asked}").content.decode()) == found, asked
+
+
 def test_maintainers_look_and_change_nothing(people: People, library: Project, signed_in: SignedIn) -> None:
     policy = hook(library)
     run = delivery(policy)

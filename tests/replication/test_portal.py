@@ -213,7 +213,14 @@ def test_a_run_moves_is_stopped_and_one_task_is_tried_again(boss: Client, regist
     assert 'value="50"' in shown
     assert 'hx-trigger="every' in shown
 
-    for asked, found in (("resource=image", True), ("resource=artifact", False), ("status=Error", False)):
+    for asked, found in (
+        ("resource=image", True),
+        ("resource=artifact", False),
+        ("status=Error", False),
+        ("q=A/", True),
+        ("q=c/b", True),
+        ("q=c/a", False),
+    ):
         assert ('value="50"' in boss.get(f"{page}?{asked}").content.decode()) == found, asked
     runs = f"/replications/{policy.pk}/"
     for asked, found in (("trigger__exact=MANUAL", True), ("trigger__exact=EVENT", False), ("status=Running", True)):

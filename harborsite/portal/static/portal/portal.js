@@ -81,10 +81,11 @@
     }
   });
 
-  // A page that looks again by itself must not take away what somebody is choosing.
+  // A page that looks again by itself must not take away what somebody is choosing, or typing.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const polls = "X-Background" in event.detail.requestConfig.headers;
-    if (polls && document.querySelector("input.action-select:checked, #live details.menu[open]")) event.preventDefault();
+    const busy = "input.action-select:checked, #live details.menu[open], #live input[type=search]:focus";
+    if (polls && document.querySelector(busy)) event.preventDefault();
   });
 
   document.addEventListener("DOMContentLoaded", () => { localTimes(document); markChosen(); showWhatApplies(); });
