@@ -111,7 +111,7 @@ class Footprints(PortalAdmin[Artifact]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Artifact]:
         rows = Artifact.objects.listed().filter(repository=request.__dict__[_REPOSITORY])
-        return rows.defer("manifest", "extra_attrs", "annotations").prefetch_related("tags")
+        return rows.defer("manifest", "extra_attrs", "annotations")
 
     def complete(self, request: HttpRequest, rows: Sequence[Artifact]) -> None:
         repository: Repository = request.__dict__[_REPOSITORY]
@@ -129,7 +129,7 @@ class Footprints(PortalAdmin[Artifact]):
 
     @admin.display(description=gettext_lazy("Tags"))
     def tag_names(self, row: Artifact) -> str:
-        names = sorted(tag.name for tag in row.tags.all())
+        names = row.__dict__["footprint"].tags
         shown = format_html_join(" ", '<span class="tag">{}</span>', ((name,) for name in names[:_TAGS_SHOWN]))
         rest = len(names) - _TAGS_SHOWN
         return format_html("{} +{}", shown, rest) if rest > 0 else shown

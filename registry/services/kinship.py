@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Set
 from datetime import datetime
+from itertools import zip_longest
 
 from django.db.models import Q, QuerySet
 
-from registry.models import Artifact, ArtifactChild, Tag
+from registry.models import Artifact, ArtifactChild
+from registry.oci.media_types import INDEXES
 from registry.services import blobs
 
 
@@ -21,21 +23,14 @@ class Kinship:
         self.tags: dict[int, list[str]] = defaultdict(list)
         self.pushed: dict[int, datetime] = {}
         self._by_digest: dict[str, int] = {}
+        self._indexes: set[int] = set()
         self._accessories: dict[str, set[int]] = defaultdict(set)
         self._children: dict[int, set[str]] = defaultdict(set)
         self._listers: dict[str, set[int]] = defaultdict(set)
 
     @classmethod
-    def whole(cls, repository_id: int) -> Kinship:
-        """Of everything in the repository."""
-        kin = cls(repository_id)
-        kin._add(Q())
-        kin._add_children(Q())
-        return kin
-
-    @classmethod
     def around(cls, repository_id: int, keys: Collection[int]) -> Kinship:
-        """Of these artifacts and what might go with them; a few queries for each step away from them."""
+        """Of these artifacts and what might go with them; at most two queries for each step away from them."""
         kin = cls(repository_id)
         fresh: Set[int] = set()
         for some in blobs.chunks(keys):
@@ -43,15 +38,12 @@ class Kinship:
         while fresh:
             digests = [kin.digests[pk] for pk in fresh]
             named: set[str] = set()
-            for keys_ in blobs.chunks(fresh):
-                named |= kin._add_children(Q(artifact__in=keys_))
-            for some_names in blobs.chunks(named):
-                kin._add_children(Q(digest__in=some_names))
+            for some in blobs.chunks(fresh & kin._indexes):
+                named |= kin._add_children(some)
             fresh = set()
-            for some_digests in blobs.chunks(digests):
-                fresh |= kin._add(Q(subject_digest__in=some_digests))
-            for some_names in blobs.chunks(named):
-                fresh |= kin._add(Q(digest__in=some_names))
+            for subjects, children in zip_longest(blobs.chunks(digests), blobs.chunks(named), fillvalue=()):
+                asked = [Q(subject_digest__in=subjects)] if subjects else []
+                fresh |= kin._add(*asked, *([Q(digest__in=children)] if children else []))
         return kin
 
     def closure(self, root: int, *, gone: Set[int] = frozenset(), pushed_before: datetime | None = None) -> set[int]:
@@ -77,27 +69,32 @@ class Kinship:
             return False
         return self._listers[self.digests[child]] <= going
 
-    def _add(self, which: Q) -> Set[int]:
+    def _add(self, *which: Q) -> Set[int]:
         """Read those artifacts, and return the keys of those that are new."""
-        rows = Artifact.objects.filter(which, repository=self._repository).order_by()
+        first, *others = (self._rows(each) for each in which)
         fresh = set()
-        for pk, digest, subject, pushed in rows.values_list("pk", "digest", "subject_digest", "push_time"):
-            if pk in self.digests:
+        for pk, digest, subject, pushed, media_type, tag in first.union(*others) if others else first:
+            if pk in self.digests and pk not in fresh:
                 continue
             fresh.add(pk)
             self.digests[pk], self.pushed[pk], self._by_digest[digest] = digest, pushed, pk
             if subject:
                 self._accessories[subject].add(pk)
-        for artifact, name in self._tags_of(fresh, everything=not which).values_list("artifact_id", "name"):
-            self.tags[artifact].append(name)
+            if media_type in INDEXES:
+                self._indexes.add(pk)
+            if tag:
+                self.tags[pk].append(tag)
         return fresh
 
-    def _tags_of(self, keys: Collection[int], *, everything: bool) -> QuerySet[Tag]:
-        rows = Tag.objects.filter(repository=self._repository).order_by()
-        return rows if everything else rows.filter(artifact__in=keys)
+    def _rows(self, which: Q) -> QuerySet[Artifact, tuple[int, str, str, datetime, str, str | None]]:
+        """One for each tag, and one for what has none."""
+        rows = Artifact.objects.filter(which, repository=self._repository).order_by()
+        return rows.values_list("pk", "digest", "subject_digest", "push_time", "manifest_media_type", "tags__name")
 
-    def _add_children(self, which: Q) -> set[str]:
-        rows = ArtifactChild.objects.filter(which, artifact__repository=self._repository).order_by()
+    def _add_children(self, keys: Collection[int]) -> set[str]:
+        """What these list, and who else lists that; returns its digests."""
+        listed = ArtifactChild.objects.filter(artifact__in=keys).values("digest")
+        rows = ArtifactChild.objects.filter(digest__in=listed, artifact__repository=self._repository).order_by()
         named = set()
         for artifact, digest in rows.values_list("artifact_id", "digest"):
             self._children[artifact].add(digest)

@@ -6,10 +6,10 @@ A blob counts once, however often it is held. Manifests are rows of the database
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 
 from registry.models import ArtifactReference, Blob, BlobLink, Repository
 from registry.services import blobs
@@ -35,10 +35,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What an artifact needs with all that goes with it: `exclusive` is freed if it alone goes, `shared` is not."""
+    """What an artifact needs with all that goes with it: `exclusive` is freed if it alone goes, `shared` is not.
+
+    Its tags were read on the way.
+    """
 
     exclusive: int = 0
     shared: int = 0
+    tags: Sequence[str] = field(default=(), compare=False)
 
 
 def of_project(project_id: int) -> Usage:
@@ -109,26 +113,26 @@ def of_artifacts(repository_id: int, keys: Collection[int]) -> Mapping[int, Foot
     kin = Kinship.around(repository_id, keys)
     groups = {key: kin.closure(key) for key in keys if key in kin.digests}
     needs: dict[int, list[str]] = defaultdict(list)
+    sizes: dict[str, int] = {}  # of those that are here: a manifest may name what has not arrived
+    size = Subquery(Blob.objects.filter(digest=OuterRef("digest")).values("size")[:1])
     for some in blobs.chunks({pk for group in groups.values() for pk in group}):
-        for pk, digest in ArtifactReference.objects.filter(artifact__in=some).values_list("artifact_id", "digest"):
+        rows = ArtifactReference.objects.filter(artifact__in=some).values_list("artifact_id", "digest", size)
+        for pk, digest, stored in rows:
             needs[pk].append(digest)
-    digests = {digest for each in needs.values() for digest in each}
-    sizes, needed_by = _sizes(digests), _needed_by(digests)
-    return {key: _footprint([needs[pk] for pk in group], sizes, needed_by) for key, group in groups.items()}
+            sizes[digest] = stored or 0
+    needed_by = _needed_by(sizes)
+    return {
+        key: _footprint([needs[pk] for pk in group], sizes, needed_by, sorted(kin.tags.get(key, ())))
+        for key, group in groups.items()
+    }
 
 
-def _footprint(needs: Iterable[list[str]], sizes: Mapping[str, int], needed_by: Mapping[str, int]) -> Footprint:
+def _footprint(
+    needs: Iterable[list[str]], sizes: Mapping[str, int], needed_by: Mapping[str, int], tags: Sequence[str]
+) -> Footprint:
     inside = Counter(digest for each in needs for digest in each)
-    exclusive = sum(sizes.get(digest, 0) for digest, count in inside.items() if needed_by[digest] == count)
-    return Footprint(exclusive, sum(sizes.get(digest, 0) for digest in inside) - exclusive)
-
-
-def _sizes(digests: Collection[str]) -> dict[str, int]:
-    """Of those that are here: a manifest may name what has not arrived."""
-    found: dict[str, int] = {}
-    for some in blobs.chunks(digests):
-        found.update(Blob.objects.filter(digest__in=some).values_list("digest", "size"))
-    return found
+    exclusive = sum(sizes[digest] for digest, count in inside.items() if needed_by[digest] == count)
+    return Footprint(exclusive, sum(sizes[digest] for digest in inside) - exclusive, tags)
 
 
 def _needed_by(digests: Collection[str]) -> dict[str, int]:

@@ -10,13 +10,15 @@ from harborsite.jobs.kinds import CHECK_STORAGE, GARBAGE_COLLECTION, PURGE_AUDIT
 from harborsite.jobs.models import Execution, Status, Task, TaskLog, Trigger, Worker
 from projects.models import Label, Member, Project, Quota, Robot, User, UserGroup, WebhookPolicy
 from projects.permissions import Role
-from registry.models import Repository, RetentionPolicy, Scanner, Tag
+from registry.models import ArtifactReference, Blob, Repository, RetentionPolicy, Scanner, Tag
+from registry.oci.digest import Digest
 from replication.models import PreheatInstance, Registry, ReplicationPolicy
 from tests.factories import make_user
-from tests.portal.sample import make_artifact, make_registry
+from tests.portal.sample import make_artifact, make_index, make_registry, make_signature
 
 MANY = 110
 MANY_TAGS = 1_000
+_OF_ALL = str(Digest.of(b"the layer that every image has"))
 LONG = "a-name-that-somebody-made-from-the-branch-the-ticket-and-the-date-of-the-build"
 
 
@@ -87,10 +89,17 @@ def _images(shop: Project) -> None:
     )
     front = Repository.objects.get(name="web-shop/storefront")
     for number in range(MANY):
-        newest = make_artifact(front, f"{LONG}-{number}")
+        last = make_artifact(front, f"{LONG}-{number}")
     Tag.objects.bulk_create(
-        Tag(repository=front, artifact=newest, name=f"{LONG}-{n}-of-many", push_time=newest.push_time)
+        Tag(repository=front, artifact=last, name=f"{LONG}-{n}-of-many", push_time=last.push_time)
         for n in range(MANY_TAGS)
+    )
+    make_signature(make_index(front, f"{LONG}-for-all"), "cosign")
+    own = [Blob(digest=str(Digest.of(b"own %d" % n)), size=n) for n in range(MANY)]
+    Blob.objects.bulk_create([*own, Blob(digest=_OF_ALL, size=32)])
+    newest = zip(front.artifacts.order_by("-pk")[:MANY], own, strict=True)
+    ArtifactReference.objects.bulk_create(
+        ArtifactReference(artifact=one, digest=digest) for one, blob in newest for digest in (blob.digest, _OF_ALL)
     )
 
 
