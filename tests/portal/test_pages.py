@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from audit.admin.details import details
 from audit.models import AuditLog
 from harborsite import __version__, config
 from projects.models import Member, Project, User
@@ -210,6 +211,38 @@ def test_the_log_of_all_projects_is_those_whose_log_one_may_read(
     assert "carol" in signed_in(alice).get("/logs/").content.decode()
     assert "Nothing has been recorded yet." in signed_in(carol).get("/logs/").content.decode()
     assert 'class="mono">carol' in signed_in(admin).get("/logs/").content.decode()
+
+
+def test_the_log_says_what_exactly_was_done(admin: User, alice: User, library: Project, signed_in: SignedIn) -> None:
+    boss, owner = signed_in(admin), signed_in(alice)
+    owner.post("/projects/library/members/new/", {"username": "admin", "role": Role.DEVELOPER})
+    boss.post(f"/quotas/{library.quota.pk}/", {"limit": "5", "unit": "GiB"})
+    chosen = {"_selected_action": [alice.pk], "index": "0"}
+    boss.post("/users/", {"action": "grant", **chosen})
+    boss.post("/users/", {"action": "disable", **chosen})
+    page = boss.get("/logs/").content.decode()
+    told = re.findall(r'class="field-told">(.*?)</td>', page)
+    assert told[:4] == [
+        "disabled",
+        "made administrator",
+        "without limit → 5.0 GiB",
+        'Developer, <span class="mono">library</span>',
+    ]
+
+
+def test_what_a_record_tells_is_told_in_full_and_as_text() -> None:
+    digest = "sha256:" + "a" * 64
+    for data, text in (
+        ({"digest": digest}, '<span class="mono">sha256:aaaaaaaa</span>'),
+        ({"artifact": f"library/<b>@{digest}"}, '<span class="mono">library/&lt;b&gt;@sha256:aaaaaaaa</span>'),
+        ({"change": "<b>"}, "&lt;b&gt;"),
+        ({"manifests": 1, "blobs": 2, "bytes": 2048}, "1 manifest, 2 blobs, 2.0 KiB"),
+        ({"faults": 2, "healed": 1, "set_aside": 1, "purged": 3}, "2 faults, 1 healed, 1 set aside, 3 removed"),
+        ({"keys": ["auth_mode", "read_only"]}, '<span class="mono">auth_mode, read_only</span>'),
+        ({"vendor_type": "REPLICATION", "execution": 3}, "Replication"),
+        ({"unknown": 1}, ""),
+    ):
+        assert details(data) == text
 
 
 def test_the_log_is_filtered_by_date_and_result(admin: User, library: Project, signed_in: SignedIn) -> None:

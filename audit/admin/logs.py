@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from audit import forwarding, switches
+from audit.admin.details import details
 from audit.events import EVENT_TYPES, Operation, ResourceType, event_label
 from audit.models import AuditLog
 from audit.purging import MAX_HOURS, OF_ARTIFACTS, OTHER
@@ -157,7 +158,7 @@ class LogRotation(cleanup.SystemJob):
 class AuditLogAdmin(PortalAdmin[AuditLog]):
     """The Logs page and the Logs tab; nobody changes the past."""
 
-    list_display = ("time", "who", "operation_name", "type_name", "resource_name", "outcome")
+    list_display = ("time", "who", "operation_name", "type_name", "resource_name", "told", "outcome")
     list_display_links = None
     list_filter = (OperationFilter, TypeFilter, ResultFilter, TimeFilter)
     search_fields = ("username", "resource")
@@ -228,6 +229,10 @@ class AuditLogAdmin(PortalAdmin[AuditLog]):
     @admin.display(description=gettext_lazy("Resource"))
     def resource_name(self, row: AuditLog) -> str:
         return format_html('<span class="mono">{}</span>', row.resource)
+
+    @admin.display(description=gettext_lazy("Details"))
+    def told(self, row: AuditLog) -> str:
+        return details(row.data)
 
     @admin.display(description=gettext_lazy("Result"))
     def outcome(self, row: AuditLog) -> str:
