@@ -51,8 +51,8 @@ def details(data: Mapping[str, Any]) -> str:
     if keys := data.get("keys"):
         texts.append(_mono(", ".join(keys)))
     if artifact := data.get("artifact"):
-        name, _at, digest = str(artifact).partition("@")
-        texts.append(_mono(f"{name}@{short_digest(digest)}"))
+        name, _at, of_artifact = str(artifact).partition("@")
+        texts.append(_mono(f"{name}@{short_digest(of_artifact)}"))
     if digest := data.get("digest"):
         texts.append(_mono(short_digest(digest)))
     return format_html_join(", ", "{}", ((text,) for text in [*texts, *_counts(data)]))

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -45,10 +45,19 @@ _DEFAULT = ""  # the choice of a project that takes whichever is the default
 
 
 def described(told: scanners.Metadata) -> str:
-    """What an adapter said of itself, in a sentence."""
-    adapter = told["scanner"]
-    return _("{name} {version} by {vendor} answers. It finds: {capabilities}.").format(
-        **adapter, capabilities=able(scanners.capabilities(told))
+    """What an adapter said of itself: in a sentence, and in full for who unfolds it."""
+    sentence = _("{name} {version} by {vendor} answers. It finds: {capabilities}.").format(
+        **told["scanner"], capabilities=able(scanners.capabilities(told))
+    )
+    facts: list[tuple[object, object]] = []
+    for each in told["capabilities"]:
+        kind = CAPABILITIES.get(f"support_{each['type']}", each["type"])
+        for text, kinds in ((_("reads"), each["consumes_mime_types"]), (_("writes"), each["produces_mime_types"])):
+            facts.append((f"{kind}, {text}", format_html_join("", '<div class="mono">{}</div>', ((k,) for k in kinds))))
+    facts += told["properties"].items()
+    rows = format_html_join("", "<dt>{}</dt><dd>{}</dd>", facts)
+    return format_html(
+        '{}<details><summary>{}</summary><dl class="pairs">{}</dl></details>', sentence, _("All that it says"), rows
     )
 
 
@@ -130,13 +139,25 @@ class ScannerForm(forms.Form):
 class ChoiceForm(forms.Form):
     """Which scanner a project uses."""
 
-    scanner = forms.ChoiceField(label=gettext_lazy("Scanner"), required=False)
+    scanner = forms.ChoiceField(label=gettext_lazy("Scanner"), required=False, widget=forms.RadioSelect)
 
     def __init__(self, *args: Any, offered: list[Scanner], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["scanner"]
         if isinstance(field, forms.ChoiceField):
-            field.choices = [(_DEFAULT, _("The system's default")), *((each.uuid, each.name) for each in offered)]
+            choices = [(each.uuid, _offered(each)) for each in offered]
+            field.choices = [(_DEFAULT, _("The system's default")), *choices]
+
+
+def _offered(scanner: Scanner) -> str:
+    """Its name, whether it is the default, where it is and what is said about it."""
+    return format_html(
+        '<span>{}{} <span class="more"><span class="mono">{}</span> {}</span></span>',
+        scanner.name,
+        default_badge(scanner),
+        scanner.url,
+        scanner.description,
+    )
 
 
 @admin.register(Scanner)

@@ -77,12 +77,12 @@ def test_a_refusal_is_shown_in_the_form_and_nothing_is_kept(boss: Client, peers:
 
 def test_the_connection_is_tested_without_keeping_anything(boss: Client, peers: Server) -> None:
     good = boss.post("/distributions/new/", entered(peers, test="yes")).content.decode()
-    assert '<p class="answer success">The instance answers.</p>' in good
+    assert '<div class="answer success">The instance answers.</div>' in good
     bad = boss.post("/distributions/new/", entered(peers, secret="x", test="yes")).content.decode()
-    assert '<p class="answer error">' in bad
+    assert '<div class="answer error">' in bad
     assert "answers with 401" in bad
     inner = boss.post("/distributions/new/", entered(peers, endpoint="http://169.254.169.254", test="yes"))
-    assert '<p class="answer error">' in inner.content.decode()
+    assert '<div class="answer error">' in inner.content.decode()
     assert SECRET not in good
     assert not PreheatInstance.objects.exists()
 

@@ -67,11 +67,11 @@ def test_a_refusal_is_shown_in_the_form_and_nothing_is_kept(boss: Client, elsewh
 
 def test_the_connection_is_tested_without_keeping_anything(boss: Client, elsewhere: Server) -> None:
     good = boss.post("/registries/new/", entered(elsewhere, name="", test="yes")).content.decode()
-    assert '<p class="answer success">The registry answers.</p>' in good
+    assert '<div class="answer success">The registry answers.</div>' in good
     bad = boss.post("/registries/new/", entered(elsewhere, access_secret="x", test="yes")).content.decode()
-    assert '<p class="answer error">the registry is unhealthy' in bad
+    assert '<div class="answer error">the registry is unhealthy' in bad
     empty = boss.post("/registries/new/", {"test": "yes"}).content.decode()
-    assert '<p class="answer error">' in empty
+    assert '<div class="answer error">' in empty
     assert SECRET not in good
     assert not Registry.objects.exists()
 

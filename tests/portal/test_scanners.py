@@ -20,7 +20,7 @@ from tests.test_outbound import Server, page
 
 People = dict[str, User | None]
 ABLE = {"type": "vulnerability", "consumes_mime_types": [scanners.MANIFEST_TYPE], "produces_mime_types": ["report"]}
-SAID = {"scanner": {"name": "Finder", "vendor": "Ours", "version": "3.1"}, "capabilities": [ABLE], "properties": {}}
+SAID = {"scanner": {"name": "Finder", "vendor": "Ours", "version": "3.1"}, "capabilities": [ABLE], "properties": {"db": "<new>"}}
 ANSWERS = "Finder 3.1 by Ours answers. It finds: Vulnerabilities."
 TAB = "/projects/library/scanner/"
 
@@ -83,11 +83,14 @@ def test_a_refusal_is_shown_in_the_form_and_nothing_is_kept(boss: Client, adapte
 
 def test_the_connection_is_tested_without_keeping_anything(boss: Client, adapter: Server) -> None:
     good = boss.post("/scanners/new/", entered(adapter, test="yes")).content.decode()
-    assert f'<p class="answer success">{ANSWERS}</p>' in good
+    assert f'<div class="answer success">{ANSWERS}<details>' in good
+    assert f'<dt>Vulnerabilities, reads</dt><dd><div class="mono">{scanners.MANIFEST_TYPE}</div></dd>' in good
+    assert '<dt>Vulnerabilities, writes</dt><dd><div class="mono">report</div></dd>' in good
+    assert "<dt>db</dt><dd>&lt;new&gt;</dd>" in good
     bad = boss.post("/scanners/new/", entered(adapter, secret="x", test="yes")).content.decode()
-    assert '<p class="answer error">' in bad
+    assert '<div class="answer error">' in bad
     assert "answers with 401" in bad
-    assert '<p class="answer error">' in boss.post("/scanners/new/", {"test": "yes"}).content.decode()
+    assert '<div class="answer error">' in boss.post("/scanners/new/", {"test": "yes"}).content.decode()
     assert SECRET not in good
     assert not Scanner.objects.exists()
 
@@ -177,6 +180,7 @@ def test_who_works_in_a_project_sees_its_scanner_and_its_administrators_choose(
     shown = client.get(TAB).content.decode()
     assert first.url in shown
     assert ("Select scanner" in shown) == may_choose
+    assert (f'<span class="mono">{second.url}</span>' in shown) == may_choose
     assert "resting" not in shown
     assert ANSWERS in client.post(TAB, {"test": "yes"}).content.decode()
     answer = client.post(TAB, {"scanner": second.uuid})
