@@ -66,9 +66,9 @@ class Response(io.RawIOBase):
                 raise AnswerTooLarge(_("{url} answers with too much").format(url=_shown(self.url)))
         return b"".join(parts)
 
-    def json(self) -> Any:
+    def json(self, limit: int = _MAX_ANSWER) -> Any:
         try:
-            return json.loads(self.content())
+            return json.loads(self.content(limit))
         except (ValueError, RecursionError):
             raise OutboundError(_("{url} does not answer with JSON").format(url=_shown(self.url))) from None
 

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urljoin
 
 from django.utils.translation import gettext as _
 
 from harborsite.outbound import OutboundError, Reader, Response
 from registry.oci import grammar, media_types
 from registry.oci.digest import Digest, DigestError
-from registry.oci.manifest import MAX_MANIFEST_BYTES, Descriptor
+from registry.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestError, parse
+from replication.adapters import lists
 from replication.adapters import uploads as blob_uploads
 from replication.adapters.base import Closing, Content, Listing, Options, RawManifest, kind_of
 from replication.adapters.session import Access, Session
@@ -23,10 +23,10 @@ from replication.models import Registry
 
 ACCEPT = ", ".join(sorted(media_types.SUPPORTED))
 _PAGE = 100
-_PAGES = 100_000  # a catalogue that never ends is given up
 _REDIRECTS = 3  # blobs are often kept elsewhere
 _ACCESSORY_SUFFIXES = (".sig", ".att", ".sbom")  # cosign's tags, beside the plain one of the referrers fallback
 _NO_CATALOGUE = frozenset({401, 403, 404, 405})
+_NO_REFERRERS = frozenset({301, 302, 303, 307, 308, 400, 404, 405, 406, 501})
 
 
 class Distribution(Closing):
@@ -63,7 +63,8 @@ class Distribution(Closing):
         """Raise an OutboundError unless the registry answers and takes our credentials, if we have any."""
         accept = (200,) if self.registry.access_key else (200, 401)
         with self.session.registry("GET", "/v2/", accept=accept) as answer:
-            if answer.headers.get("Docker-Distribution-Api-Version", "registry/2.0") != "registry/2.0":
+            is_page = answer.status == 200 and answer.headers.get_content_type() == "text/html"
+            if is_page or answer.headers.get("Docker-Distribution-Api-Version", "registry/2.0") != "registry/2.0":
                 raise OutboundError(_("{url} is no registry").format(url=self.registry.url))
 
     def label_names(self) -> list[str]:
@@ -95,39 +96,32 @@ class Distribution(Closing):
 
     def _catalogue(self) -> Iterator[str]:
         try:
-            for page in self._pages(f"/v2/_catalog?n={_PAGE}", ("registry:catalog:*",)):
-                yield from (name for name in page.get("repositories") or [] if _is_name(name))
+            for page in self._lists(f"/v2/_catalog?n={_PAGE}", "repositories", ("registry:catalog:*",)):
+                yield from (name for name in page if _is_name(name))
         except RemoteError as error:
-            if error.status not in _NO_CATALOGUE:
+            if error.answered not in _NO_CATALOGUE:
                 raise
             message = _("{url} does not list its repositories; name them in full in the policy's filter")
-            raise RemoteError(message.format(url=self.registry.url), status=error.status) from error
+            raise RemoteError(message.format(url=self.registry.url), status=error.answered) from error
 
     def tags(self, repository: str) -> frozenset[str]:
         """All tags, asked for once."""
         if repository not in self._tags:
             found: set[str] = set()
             try:
-                for page in self._pages(f"/v2/{repository}/tags/list?n={_PAGE}", (f"repository:{repository}:pull",)):
-                    found.update(tag for tag in page.get("tags") or [] if isinstance(tag, str) and grammar.is_tag(tag))
+                scopes = (f"repository:{repository}:pull",)
+                for page in self._lists(f"/v2/{repository}/tags/list?n={_PAGE}", "tags", scopes):
+                    found.update(tag for tag in page if isinstance(tag, str) and grammar.is_tag(tag))
             except RemoteError as error:
-                if error.status != 404:
+                if error.answered != 404:
                     raise
             self._tags[repository] = frozenset(found)
         return self._tags[repository]
 
-    def _pages(self, path: str, scopes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-        url = self.session.absolute(path)
-        for _number in range(_PAGES):
-            with self.session.registry("GET", url, scopes=scopes) as answer:
-                page = answer.json()
-                following = next_page(answer)
-            if not isinstance(page, dict):
-                raise UnfitContent(_("{url} does not answer with a list").format(url=url.partition("?")[0]))
-            yield page
-            if not following:
-                return
-            url = following
+    def _lists(self, path: str, key: str, scopes: tuple[str, ...]) -> Iterator[list[Any]]:
+        first = self.session.absolute(path)
+        for page in lists.pages(lambda url: self.session.registry("GET", url, scopes=scopes), first):
+            yield lists.entries(page, key, first)
 
     def digest_of(self, repository: str, reference: str) -> Digest | None:
         url = f"/v2/{repository}/manifests/{reference}"
@@ -179,25 +173,43 @@ class Distribution(Closing):
 
     def accessories(self, repository: str, digest: Digest) -> Sequence[Candidate]:
         found = {candidate.digest: candidate for candidate in self._referrers(repository, digest)}
-        prefix = f"{digest.algorithm}-{digest.hex[:64]}"
-        tagged = self.tags(repository) & {prefix + suffix for suffix in _ACCESSORY_SUFFIXES}
+        tagged = self.tags(repository) & {_fallback(digest) + suffix for suffix in _ACCESSORY_SUFFIXES}
         return [*found.values(), *(Candidate("", (tag,)) for tag in sorted(tagged))]
 
     def _referrers(self, repository: str, digest: Digest) -> Iterator[Candidate]:
         """By the referrers API, or what clients keep under the fallback tag where there is no such API."""
-        document: Any = None
-        if self._has_referrers is not False:
-            url = f"/v2/{repository}/referrers/{digest}"
-            with self.session.registry("GET", url, scopes=self._scopes(repository), accept=(200, 404)) as answer:
-                self._has_referrers = answer.status == 200
-                document = answer.json() if answer.status == 200 else None
-        fallback = f"{digest.algorithm}-{digest.hex[:64]}"
-        if document is None and fallback in self.tags(repository):
-            manifest = self.manifest(repository, fallback)
-            document = json.loads(manifest.raw) if manifest else None
-        for entry in (document.get("manifests") or []) if isinstance(document, dict) else []:
+        found: list[Any] = []
+        if self._has_referrers_api(repository, digest):
+            path = f"/v2/{repository}/referrers/{digest}"
+            for page in self._lists(path, "manifests", self._scopes(repository)):
+                found += page
+        elif _fallback(digest) in self.tags(repository):
+            found = self._kept_list(repository, digest)
+        for entry in found:
             if isinstance(entry, dict) and _is_digest(entry.get("digest")):
                 yield Candidate(str(entry["digest"]))
+
+    def _has_referrers_api(self, repository: str, digest: Digest) -> bool:
+        """Asked once. Registries without it have many ways to say so, a page for people among them."""
+        if self._has_referrers is None:
+            url = f"/v2/{repository}/referrers/{digest}"
+            accept = (200, *_NO_REFERRERS)
+            with self.session.registry("GET", url, scopes=self._scopes(repository), accept=accept) as answer:
+                self._has_referrers = answer.status == 200 and "json" in answer.headers.get("Content-Type", "json")
+        return self._has_referrers
+
+    def _kept_list(self, repository: str, digest: Digest) -> list[Any]:
+        """What is listed under the fallback tag."""
+        kept = self.manifest(repository, _fallback(digest))
+        if kept is None:
+            return []
+        try:
+            parse(kept.raw, kept.media_type)
+        except ManifestError as error:
+            message = _("the manifest {name} is not valid: {reason}")
+            name = f"{repository}:{_fallback(digest)}"
+            raise UnfitContent(message.format(name=name, reason=error)) from None
+        return json.loads(kept.raw).get("manifests") or []
 
     def other_holders(self, repository: str, digests: Iterable[str]) -> Mapping[str, Sequence[str]]:
         return {}
@@ -245,20 +257,15 @@ class Distribution(Closing):
 
     def list_accessory(self, repository: str, subject: Digest, accessory: dict[str, Any]) -> None:
         """Registries without the referrers API leave it to the client to keep a list under a tag."""
-        url = f"/v2/{repository}/referrers/{subject}"
-        if self._has_referrers is None:
-            with self.session.registry("GET", url, scopes=self._scopes(repository), accept=(200, 404)) as answer:
-                self._has_referrers = answer.status == 200
-        if self._has_referrers:
+        if self._has_referrers_api(repository, subject):
             return
-        tag = f"{subject.algorithm}-{subject.hex[:64]}"
-        present = self.manifest(repository, tag)
-        listed = json.loads(present.raw).get("manifests") or [] if present else []
-        if any(entry.get("digest") == accessory["digest"] for entry in listed):
+        listed = self._kept_list(repository, subject)
+        if any(entry["digest"] == accessory["digest"] for entry in listed):
             return
         index = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [*listed, accessory]}
         raw = json.dumps(index, separators=(",", ":")).encode()
-        self.push_manifest(repository, RawManifest(raw, media_types.OCI_INDEX, Digest.of(raw)), (tag,))
+        made = RawManifest(raw, media_types.OCI_INDEX, Digest.of(raw))
+        self.push_manifest(repository, made, (_fallback(subject),))
 
     def delete_artifact(self, repository: str, digest: Digest) -> None:
         self._delete(repository, str(digest))
@@ -281,20 +288,15 @@ class Distribution(Closing):
         return self.push_scopes(repository) if self.writes else (f"repository:{repository}:pull",)
 
 
-def next_page(answer: Response) -> str | None:
-    """The address in the Link header, relative to the request; only on the server that was asked."""
-    for link in answer.headers.get("Link", "").split(","):
-        place, _semicolon, relation = link.partition(";")
-        if 'rel="next"' in relation.replace(" ", "") and place.strip().startswith("<"):
-            following = urljoin(answer.url, place.strip()[1:-1])
-            return following if following.split("/")[:3] == answer.url.split("/")[:3] else None
-    return None
-
-
 def _skip(stream: Response, count: int) -> None:
     """The server ignored the range."""
     while count and (piece := stream.read(min(count, 1024 * 1024))):
         count -= len(piece)
+
+
+def _fallback(digest: Digest) -> str:
+    """The tag under which clients list what belongs to a manifest."""
+    return f"{digest.algorithm}-{digest.hex[:64]}"
 
 
 def _is_name(value: object) -> bool:

@@ -13,7 +13,9 @@ from urllib.parse import quote, urlsplit
 from django.utils.translation import gettext as _
 
 from harborsite.outbound import Client, OutboundError, Response
+from registry.oci import grammar
 from registry.oci.digest import Digest
+from replication.adapters import lists
 from replication.adapters.base import Options
 from replication.adapters.distribution import Distribution
 from replication.adapters.session import USER_AGENT
@@ -52,7 +54,7 @@ class DockerHub(Distribution):
         for namespace in self._namespaces(filters):
             for row in self._hub.rows(f"/v2/namespaces/{quote(namespace, safe='')}/repositories"):
                 name = f"{namespace}/{row.get('name')}"
-                if filters.means_repository(name):
+                if grammar.is_repository_name(name) and filters.means_repository(name):
                     yield name
 
     def _namespaces(self, filters: Filters) -> list[str]:
@@ -95,20 +97,21 @@ class Hub:
 
     def rows(self, path: str) -> Iterator[dict[str, Any]]:
         """All rows of a list, page by page; none if there is no such list."""
-        for number in range(1, 100_000):
+        url = f"{self._url}{path}"
+        for number in range(1, lists.MAX_PAGES + 1):
             with self.ask("GET", f"{path}?page_size={_PAGE}&page={number}", accept=(200, 404)) as answer:
                 page = answer.json() if answer.status == 200 else {}
-            found = page.get("results") if isinstance(page, dict) else None
-            yield from (row for row in found or [] if isinstance(row, dict))
+            found = lists.entries(page, "results", url)
+            yield from (row for row in found if isinstance(row, dict))
             if not found or not page.get("next"):
                 return
+        raise lists.endless(url)
 
     def namespaces(self) -> list[str]:
         """Where the account may push."""
         with self.ask("GET", "/v2/repositories/namespaces") as answer:
-            document = answer.json()
-        found = document.get("namespaces") if isinstance(document, dict) else None
-        return sorted(str(name) for name in found or [])
+            found = lists.entries(answer.json(), "namespaces", answer.url)
+        return sorted(str(name) for name in found)
 
     def _signature(self) -> dict[str, str]:
         with self._lock:

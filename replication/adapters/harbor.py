@@ -11,9 +11,11 @@ from urllib.parse import quote, urlencode
 from django.utils.translation import gettext as _
 
 from harborsite.outbound import OutboundError
-from registry.oci.digest import Digest
+from registry.oci import grammar
+from registry.oci.digest import Digest, DigestError
+from replication.adapters import lists
 from replication.adapters.base import Listing
-from replication.adapters.distribution import Distribution, next_page
+from replication.adapters.distribution import Distribution
 from replication.errors import ProxyCacheTarget
 from replication.filters import Candidate, Filters
 
@@ -31,7 +33,7 @@ class Harbor(Distribution):
         self._base()
 
     def label_names(self) -> list[str]:
-        return [str(label["name"]) for label in self._all("/labels", scope="g")]
+        return [_name(label, "/labels") for label in self._all("/labels", scope="g")]
 
     # --- reading
 
@@ -39,10 +41,13 @@ class Harbor(Distribution):
         public: dict[str, bool] = {}
         names: list[str] = []
         for project in self._projects(filters):
-            name = str(project.get("name"))
-            public[name] = (project.get("metadata") or {}).get("public") == "true"
-            found = self._all(f"/projects/{quote(name, safe='')}/repositories")
-            names += [str(row["name"]) for row in found if filters.means_repository(str(row["name"]))]
+            name = _name(project, "/projects")
+            if not grammar.is_project_name(name):
+                continue
+            path = f"/projects/{quote(name, safe='')}/repositories"
+            public[name] = _checked(project.get("metadata") or {}, "/projects").get("public") == "true"
+            found = [_name(row, path) for row in self._all(path)]
+            names += [each for each in found if _is_of(name, each) and filters.means_repository(each)]
         with ThreadPoolExecutor(_LISTED_AT_ONCE) as crew:
             listed = crew.map(lambda name: self._listing(name, filters, self.candidates(name)), names)
             for listing in listed:
@@ -50,11 +55,14 @@ class Harbor(Distribution):
 
     def candidates(self, repository: str) -> Iterable[Candidate]:
         options = {"with_tag": "true", "with_label": "true", "with_accessory": "true"}
-        for row in self._all(f"{_repository_path(repository)}/artifacts", **options):
+        path = f"{_repository_path(repository)}/artifacts"
+        for row in self._all(path, **options):
+            tags = [_name(tag, path) for tag in _rows(row.get("tags") or [], path)]
+            labels = [_name(label, path) for label in _rows(row.get("labels") or [], path)]
             yield Candidate(
-                digest=str(Digest.parse(str(row["digest"]))),
-                tags=tuple(str(tag["name"]) for tag in row.get("tags") or []),
-                labels=frozenset(str(label["name"]) for label in row.get("labels") or []),
+                digest=_digest(row, path),
+                tags=tuple(tag for tag in tags if grammar.is_tag(tag)),
+                labels=frozenset(labels),
                 type=str(row.get("type") or ""),
             )
 
@@ -118,16 +126,11 @@ class Harbor(Distribution):
         return f"/api/{self._version}"
 
     def _all(self, path: str, **parameters: str) -> Iterator[dict[str, Any]]:
-        url: str | None = self.session.absolute(
+        first = self.session.absolute(
             f"{self._base()}{path}?{urlencode({**parameters, 'page': '1', 'page_size': str(_PAGE)})}"
         )
-        while url:
-            with self.session.api("GET", url) as answer:
-                rows = answer.json()
-                url = _escaped(next_page(answer))
-            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise OutboundError(_("{url} does not answer with a list").format(url=path))
-            yield from rows
+        for page in lists.pages(lambda url: self.session.api("GET", url), first):
+            yield from _rows(page, path)
 
 
 def _repository_path(repository: str) -> str:
@@ -136,6 +139,34 @@ def _repository_path(repository: str) -> str:
     return f"/projects/{quote(project, safe='')}/repositories/{quote(quote(rest, safe=''), safe='')}"
 
 
-def _escaped(url: str | None) -> str | None:
-    """Harbor writes the query of a Link unescaped."""
-    return quote(url, safe=":/?&=%,+~@!$'()*;[]-._") if url else url
+def _is_of(project: str, repository: str) -> bool:
+    return repository.startswith(f"{project}/") and grammar.is_repository_name(repository)
+
+
+# What it answers is believed in no detail; where it is no list of what it should be, that is said.
+
+
+def _rows(found: object, path: str) -> list[dict[str, Any]]:
+    if not isinstance(found, list):
+        raise lists.no_list(path)
+    return [_checked(row, path) for row in found]
+
+
+def _checked(row: object, path: str) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise lists.no_list(path)
+    return row
+
+
+def _name(row: dict[str, Any], path: str) -> str:
+    name = row.get("name")
+    if not isinstance(name, str):
+        raise lists.no_list(path)
+    return name
+
+
+def _digest(row: dict[str, Any], path: str) -> str:
+    try:
+        return str(Digest.parse(str(row.get("digest"))))
+    except DigestError:
+        raise lists.no_list(path) from None

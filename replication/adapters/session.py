@@ -18,7 +18,9 @@ from replication.errors import RemoteError
 # Harbor knows its own kind by this name, and does not count the pulls of a replication.
 USER_AGENT = "harbor-registry-client"
 _PARAMETER = re.compile(r'([a-zA-Z]+)="([^"]*)"')
-_TOKEN_SECONDS = 60  # what a token is good for if the server does not say
+_TOKEN_BYTES = 256 * 1024
+_DAY = 86_400
+_TOKEN_SECONDS = 60.0  # what a token is good for if the server does not say
 _EARLY_SECONDS = 10  # how long before its end a token is not used any more
 _ERROR_BYTES = 64 * 1024
 _RETRY_AFTER = re.compile(r"\d{1,5}")
@@ -157,12 +159,16 @@ class Session:
         with self._client.request("GET", url, headers=headers) as answer:
             if answer.status != 200:
                 raise _refusal("GET", answer)
-            document = answer.json()
+            document = answer.json(_TOKEN_BYTES)
         found = document.get("token") or document.get("access_token") if isinstance(document, dict) else None
         if not isinstance(found, str) or not found.isascii() or not found.isprintable():
             raise OutboundError(_("{url} gives no token").format(url=challenge.realm[:200]))
-        seconds = document.get("expires_in")
-        return found, float(seconds) if isinstance(seconds, (int, float)) else _TOKEN_SECONDS
+        return found, _lifetime(document.get("expires_in"))
+
+
+def _lifetime(given: object) -> float:
+    """Seconds that a token is good for, whatever the realm says about it."""
+    return float(min(given, _DAY)) if isinstance(given, int | float) and given > 0 else _TOKEN_SECONDS
 
 
 def _parse_challenge(header: str) -> _Challenge | None:
@@ -179,8 +185,8 @@ def _refusal(method: str, answer: Response) -> RemoteError:
     """What the registry says, as far as it says anything that can be shown."""
     with answer:
         try:
-            document = answer.json() if int(answer.headers.get("Content-Length") or 0) <= _ERROR_BYTES else None
-        except (OutboundError, ValueError):
+            document = answer.json(_ERROR_BYTES)
+        except OutboundError:
             document = None
         errors = document.get("errors") if isinstance(document, dict) else None
         first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from harborsite.jobs import runner
 from harborsite.jobs.models import Execution
+from harborsite.sealing import seal
 from projects.models import Project, User
+from registry.models import Artifact, BlobUpload, Repository
 from registry.oci.digest import Digest
 from registry.services import manifests, uploads
 from replication import flow
 from replication.models import Registry, ReplicationPolicy
 from replication.services import policies
 from tests.images import Manifest
+from tests.replication.standin import StandIn, standin
 from tests.services import docker_registry
 from tests.test_outbound import LOOPBACK, allow
 
@@ -32,6 +36,18 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loopback may be called, and nobody waits long before a second try."""
     allow(monkeypatch, *LOOPBACK)
     monkeypatch.setattr(flow, "FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def far() -> Iterator[StandIn]:
+    with standin() as registry:
+        yield registry
+
+
+def registered(far: StandIn, **changes: Any) -> Registry:
+    user, secret = far.account
+    fields = {"name": "far", "type": "docker-registry", "url": far.url, **changes}
+    return Registry.objects.create(**fields, access_key=user, access_secret=seal(secret))
 
 
 def push_here(project: Project, repository: str, tags: tuple[str, ...], image: Manifest) -> None:
@@ -87,4 +103,7 @@ def log_of(execution: Execution) -> str:
     return "".join(part.text for task in execution.tasks.order_by("pk") for part in task.log_parts.all())
 
 
-__all__ = ["carry_out", "carry_out_to_the_end", "log_of", "policy", "push_here"]
+def nothing_is_stored() -> bool:
+    """What might have been resumed is cleaned up at night."""
+    uploads.clean_up(older_than=timedelta())
+    return not (Repository.objects.exists() or Artifact.objects.exists() or BlobUpload.objects.exists())

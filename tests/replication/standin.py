@@ -207,6 +207,20 @@ class StandIn:
             call.say(status, Location=path, Range=f"0-{max(len(held) - 1, 0)}")
 
 
+def on(method: str, part: str, answer: Any, *, times: int = 1_000_000) -> Fault:
+    """A fault for requests of this method whose path holds `part`, the first so many times."""
+    left = [times]
+
+    def fault(call: Call) -> bool:
+        if call.command != method or part not in call.path or not left[0]:
+            return False
+        left[0] -= 1
+        answer(call)
+        return True
+
+    return fault
+
+
 @contextmanager
 def standin(**options: Any) -> Iterator[StandIn]:
     registry = StandIn(**options)

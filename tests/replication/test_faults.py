@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,34 +13,28 @@ import pytest
 from harborsite.jobs import runner
 from harborsite.jobs.models import Status
 from harborsite.outbound import Client
-from harborsite.sealing import seal
 from projects.models import Project, User
-from registry.models import Artifact, Blob, BlobUpload, Repository
-from registry.services import uploads
+from registry.models import Artifact, Blob
 from replication.adapters import session
 from replication.models import Registry, ReplicationPolicy
 from replication.services import executions
 from tests import images
 from tests.images import OCI_MANIFEST, digest_of
-from tests.replication.conftest import carry_out, carry_out_to_the_end, log_of, policy, push_here
-from tests.replication.standin import Call, Fault, StandIn, standin
+from tests.replication.conftest import (
+    carry_out,
+    carry_out_to_the_end,
+    log_of,
+    nothing_is_stored,
+    policy,
+    push_here,
+    registered,
+)
+from tests.replication.standin import Call, StandIn, on, standin
 from tests.test_outbound import certificate_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("loopback")]
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def far() -> Iterator[StandIn]:
-    with standin() as registry:
-        yield registry
-
-
-def registered(far: StandIn, **changes: Any) -> Registry:
-    user, secret = far.account
-    fields = {"name": "far", "type": "docker-registry", "url": far.url, **changes}
-    return Registry.objects.create(**fields, access_key=user, access_secret=seal(secret))
 
 
 @pytest.fixture
@@ -57,26 +49,6 @@ def pull(admin: User, far: StandIn) -> ReplicationPolicy:
     """One image that waits to be pulled."""
     far.hold("team/app", "v1", images.image("fault"))
     return policy(admin, registered(far), "team/app", pull=True)
-
-
-def on(method: str, part: str, answer: Any, *, times: int = 1_000_000) -> Fault:
-    """A fault for requests of this method whose path holds `part`, the first so many times."""
-    left = [times]
-
-    def fault(call: Call) -> bool:
-        if call.command != method or part not in call.path or not left[0]:
-            return False
-        left[0] -= 1
-        answer(call)
-        return True
-
-    return fault
-
-
-def nothing_is_stored() -> bool:
-    """What might have been resumed is cleaned up at night."""
-    uploads.clean_up(older_than=timedelta())
-    return not (Repository.objects.exists() or Artifact.objects.exists() or BlobUpload.objects.exists())
 
 
 # --- targets that are full, slow or away ------------------------------------------------------------------
