@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
@@ -30,7 +29,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from harborsite.errors import AppError
-from harborsite.portal import columns, navigation, scope
+from harborsite.portal import looks, navigation, scope
 from harborsite.portal.forms import judgement
 from projects import params
 from projects.models import User
@@ -54,10 +53,8 @@ else:
 
 
 M = TypeVar("M", bound=Model)
-PAGE_SIZES = (15, 25, 50, 100)
 MOST_COUNTED = 10_000
 _SELECT_ROW = "Select this object for an action - {}"  # the admin's own words, in its own catalogue
-_SIZE_VAR = "page_size"
 _SEARCHED = "portal_searched"
 
 
@@ -96,12 +93,13 @@ class PortalChangeList(ChangeList):
 
     def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
         found = super().get_filters_params(params)
-        found.pop(_SIZE_VAR, None)
+        for name in (looks.SIZE, looks.CARDS):
+            found.pop(name, None)
         return found
 
     def get_results(self, request: HttpRequest) -> None:
-        asked = request.GET.get(_SIZE_VAR, "")
-        self.list_per_page = int(asked) if asked in map(str, PAGE_SIZES) else PAGE_SIZES[0]
+        self.looks_are_kept = looks.are_kept(request)
+        self.list_per_page = looks.page_size(request, self.model_admin)
         super().get_results(request)
         paginator = cast("CappedPaginator", self.paginator)
         rows = list(paginator.page(1) if paginator.begins else self.result_list)
@@ -117,9 +115,8 @@ class PortalChangeList(ChangeList):
 
     def page_sizes(self) -> list[tuple[int, str, bool]]:
         """Each choice with its address and whether it is the one in force."""
-        return [
-            (size, self.get_query_string({_SIZE_VAR: size}, ["p"]), size == self.list_per_page) for size in PAGE_SIZES
-        ]
+        address = {size: self.get_query_string({looks.SIZE: size}, ["p"]) for size in looks.PAGE_SIZES}
+        return [(size, url, size == self.list_per_page) for size, url in address.items()]
 
 
 class PortalAdmin(_ModelAdmin[M]):
@@ -132,12 +129,13 @@ class PortalAdmin(_ModelAdmin[M]):
     search_newest, newest_by = 0, ""  # search no more rows than these, by that column; 0 for all
     empty_text: _StrOrPromise = ""
     action_bar = "portal/action_bar.html"
+    cards_template = ""  # for lists that can be seen as cards as well
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PortalChangeList
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return columns.shown(request, self)
+        return looks.columns(request, self)
 
     @property
     def media(self) -> Media:
@@ -195,11 +193,14 @@ class PortalAdmin(_ModelAdmin[M]):
 
     def list_page(self, request: HttpRequest, title: str, **extra: Any) -> HttpResponse:
         """The changelist under our own address and title."""
-        if columns.FIELD in request.POST:
-            return columns.choose(request, self)
+        if looks.chosen(request):
+            return looks.keep(request, self)
+        cards = looks.as_cards(request, self)
         context = {
             "title": title,
-            "column_choices": columns.choices(request, self),
+            "column_choices": [] if cards else looks.column_choices(request, self),
+            "cards_template": self.cards_template,
+            "as_cards": cards,
             "empty_text": self.empty_text,
             "action_bar": self.action_bar,
             **project_context(request),
@@ -317,15 +318,15 @@ def in_project(site: PortalSite, view: Callable[..., HttpResponseBase], action: 
 def refuse_writes_when_read_only(request: HttpRequest) -> None:
     """What is in the registry stays as it is while an administrator has it so; settings and accounts still change.
 
-    Which columns somebody hides belongs to their account: a page that is sent those is opened with nothing but them,
-    as by a link.
+    How somebody has their lists belongs to their account: a page that is sent that is opened with nothing but it, as
+    by a link.
     """
     if request.method != "POST" or not params.get(params.READ_ONLY):
         return
-    if columns.FIELD not in request.POST:
+    chosen = looks.chosen(request)
+    if not chosen:
         raise PermissionDenied(_("The registry is read-only: pulls work, pushes and deletions are refused."))
-    chosen = urlencode([(columns.FIELD, name) for name in request.POST.getlist(columns.FIELD)])
-    request.method, request.POST = "GET", QueryDict(chosen)
+    request.method, request.POST = "GET", QueryDict(chosen.urlencode())
 
 
 def administrators_only(site: PortalSite, view: Callable[..., HttpResponseBase]) -> Callable[..., Any]:

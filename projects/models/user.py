@@ -76,7 +76,7 @@ class User(AbstractBaseUser):
     pull_client = models.CharField(
         _("pull command"), max_length=8, choices=PullClient.choices, default=PullClient.DOCKER
     )
-    hidden_columns = models.JSONField(_("hidden columns"), default=dict, blank=True)  # list → names
+    lists = models.JSONField(_("looks of lists"), default=dict, blank=True)  # list → what preferences.OF_A_LIST names
     creation_time = models.DateTimeField(_("created"), auto_now_add=True)
     update_time = models.DateTimeField(_("updated"), auto_now=True)
     groups: models.ManyToManyField[models.Model, models.Model] = models.ManyToManyField(

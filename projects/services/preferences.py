@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from projects.models import User
 
 KEPT = ("language", "theme", "time_format", "pull_client")
+OF_A_LIST = ("hidden", "size", "cards")
 
 
 def keep(*, user: User, **chosen: str) -> None:
@@ -19,7 +18,10 @@ def keep(*, user: User, **chosen: str) -> None:
     user.save(update_fields=list(chosen))
 
 
-def hide_columns(*, user: User, page: str, columns: Sequence[str]) -> None:
-    """From now on the list `page` is shown to them without these columns."""
-    user.hidden_columns = {**user.hidden_columns, page: list(columns)}
-    user.save(update_fields=["hidden_columns"])
+def keep_list(*, user: User, page: str, **looks: object) -> None:
+    """From now on the list `page` is shown to them so: `hidden` columns, `size` of a page, as `cards`."""
+    unknown = looks.keys() - set(OF_A_LIST)
+    if unknown:
+        raise TypeError(f"no look of a list: {', '.join(sorted(unknown))}")
+    user.lists = {**user.lists, page: {**user.lists.get(page, {}), **looks}}
+    user.save(update_fields=["lists"])

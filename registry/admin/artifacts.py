@@ -26,7 +26,7 @@ from harborsite.portal.preferences import pull_client
 from harborsite.portal.templatetags.portal import binary_size, label_chip, moment, short_digest
 from projects.models import Label
 from registry import clientlines
-from registry.admin import copying, parts
+from registry.admin import accessories, copying, parts
 from registry.admin.display import (
     KINDS,
     artifact_url,
@@ -44,6 +44,9 @@ from registry.services import deletes, labels, repositories, tags
 
 _TAGS_SHOWN = 3
 _LABELS_OFFERED = 200
+_DELETED_AS_WELL = gettext_lazy(
+    "Their tags and accessories go as well, and of an index the images that nothing else needs."
+)
 _PART_OF_A_DIGEST = re.compile("(s?h?a?(256|512)?:)?[0-9a-f]*")
 
 
@@ -147,6 +150,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         "kind",
         "platform",
         "signed",
+        "attached",
         "size_shown",
         "label_names",
         "pushed",
@@ -164,6 +168,8 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         inside = self.in_repository
         return [
             path(f"{base}@<digest:digest>/", inside(self.artifact_page, "artifact:read"), name="artifact"),
+            path(f"{base}@<digest:digest>/accessories/", inside(self.accessories), name="accessories"),
+            path(f"{base}@<digest:digest>/delete/", inside(self.delete, "artifact:delete"), name="delete_artifact"),
             path(f"{base}@<digest:digest>/copy/", inside(self.copy, "artifact:read"), name="copy_artifact"),
             path(f"{base}@<digest:digest>/tag/", inside(self.add_tag, "tag:create"), name="add_tag"),
             path(f"{base}@<digest:digest>/untag/", inside(self.remove_tags, "tag:delete"), name="remove_tags"),
@@ -231,10 +237,11 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         for label in Label.objects.filter(pk__in={label for artifact, label in attached}).order_by("name"):
             for artifact in (artifact for artifact, borne in attached if borne == label.pk):
                 marks.setdefault(artifact, []).append(label)
-        signed = trust.signers(self._repository(request).pk, [row.digest for row in rows])
+        types = accessories.types_of(self._repository(request), (row.digest for row in rows))
         for row in rows:
             vars(row).update(
-                signed_by=signed.get(row.digest, ()),
+                signed_by={trust.MAKERS[kind] for kind in types.get(row.digest, ()) if kind in trust.MAKERS},
+                accessory_count=sum(types.get(row.digest, {}).values()),
                 tags_shown=names.get(row.pk, []),
                 tag_count=counts.get(row.pk, 0),
                 labels_shown=marks.get(row.pk, []),
@@ -262,6 +269,10 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
     @admin.display(description=gettext_lazy("Signed by"))
     def signed(self, row: Artifact) -> str:
         return signed_badges(vars(row)["signed_by"]) or "–"
+
+    @admin.display(description=gettext_lazy("Accessories"))
+    def attached(self, row: Artifact) -> str:
+        return accessories.unfolding(row, vars(row)["accessory_count"])
 
     @admin.display(description=gettext_lazy("Size"), ordering="size")
     def size_shown(self, row: Artifact) -> str:
@@ -303,7 +314,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             _("{count} deleted."),
             explain=explain,
             title=_("Delete artifacts?"),
-            warning=_("Their tags and accessories go as well, and of an index the images that nothing else needs."),
+            warning=_DELETED_AS_WELL,
             submit_label=_("Delete"),
         )
 
@@ -346,7 +357,8 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             may_remove_tags=here.allows("tag:delete"),
             may_copy=request.user.is_authenticated and not artifact.is_accessory,
             children=[(child, platform_label(child.platform), sizes.get(child.digest)) for child in children],
-            accessories=in_repository.filter(subject_digest=digest).defer("manifest").order_by("-push_time"),
+            accessories=accessories.attached_to(repository, digest),
+            may_delete=here.allows("artifact:delete"),
             attributes=plain_pairs(artifact.extra_attrs),
             pull_lines=clientlines.pull(
                 repository.name, names[0].name if names else digest, artifact.type, first=pull_client(request)
@@ -381,6 +393,34 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             except AppError as error:
                 messages.error(request, explain(error))
         return HttpResponseRedirect(artifact_url(artifact.repository.name, digest))
+
+    def accessories(self, request: HttpRequest, digest: str) -> HttpResponse:
+        columns = len(self.get_list_display(request)) + bool(self.get_actions(request))
+        return accessories.rows_below(request, self._artifact(request, digest), columns)
+
+    def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
+        """Delete one artifact or accessory; asks first, and goes on to what is left."""
+        artifact = self._artifact(request, digest)
+        here, repository = artifact_url(artifact.repository.name, digest), artifact.repository
+        if request.method != "POST":
+            return self.page(
+                request,
+                "portal/confirmation.html",
+                title=_("Delete artifact?"),
+                rows=[artifact],
+                warning=_DELETED_AS_WELL,
+                submit_label=_("Delete"),
+                back_url=here,
+            )
+        try:
+            deletes.delete_artifact(artifact=artifact, actor=scope.signed_in(request))
+        except AppError as error:
+            messages.error(request, f"{artifact}: {explain(error)}")
+            return HttpResponseRedirect(here)
+        messages.success(request, _("{count} deleted.").format(count=1))
+        subject = Artifact.objects.filter(repository=repository, digest=artifact.subject_digest).exists()
+        left = artifact_url(repository.name, artifact.subject_digest) if subject else repository_url(repository)
+        return HttpResponseRedirect(left)
 
     def copy(self, request: HttpRequest, digest: str) -> HttpResponse:
         return copying.page(self.admin_site, request, self._artifact(request, digest))

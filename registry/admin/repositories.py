@@ -33,6 +33,7 @@ class RepositoryAdmin(ProjectPartAdmin[Repository]):
     actions = ("delete_chosen",)
     empty_text = gettext_lazy("No repository yet: the first push makes one.")
     change_list_template = "registry/repositories.html"
+    cards_template = "registry/repository_cards.html"
 
     def get_urls(self) -> list[URLPattern]:
         return [
@@ -50,7 +51,7 @@ class RepositoryAdmin(ProjectPartAdmin[Repository]):
         listed = listed_artifacts(Artifact.objects.filter(repository__in=[row.pk for row in rows]))
         counts = dict(listed.values_list("repository").annotate(Count("pk")).order_by())
         for row in rows:
-            vars(row)["artifact_count"] = counts.get(row.pk, 0)
+            vars(row).update(artifact_count=counts.get(row.pk, 0), url=repository_url(row))
 
     @admin.display(description=gettext_lazy("Name"), ordering="name")
     def short_name(self, row: Repository) -> str:

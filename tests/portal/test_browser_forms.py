@@ -217,6 +217,39 @@ def test_columns_are_hidden_by_keyboard_and_stay_so(watch: Watched) -> None:
     watch.check()
 
 
+def test_a_row_unfolds_and_folds_by_keyboard(watch: Watched) -> None:
+    page = watch.page
+    page.goto(f"{watch.address}/projects/web-shop/repositories/storefront/")
+    link = page.get_by_role("link", name="2 accessories")
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("tr.unfolded").get_by_text("signature.notation")).to_be_visible()
+    expect(link).to_have_attribute("aria-expanded", "true")
+    expect(link).to_be_focused()
+    expect(page.locator("tr.unfolded time").first).not_to_contain_text("UTC")
+    page.keyboard.press("Enter")
+    expect(page.locator("tr.unfolded")).to_have_count(0)
+    expect(link).to_have_attribute("aria-expanded", "false")
+    watch.check()
+
+
+def test_cards_and_the_size_of_a_page_stay_as_they_were_chosen(watch: Watched) -> None:
+    page = watch.page
+    page.goto(f"{watch.address}/projects/web-shop/repositories/")
+    page.get_by_role("button", name="Cards").click()
+    expect(page.locator(".of-rows .card")).not_to_have_count(0)
+    page.get_by_role("button", name="50", exact=True).click()
+    expect(page.get_by_role("button", name="50", exact=True)).to_have_attribute("aria-current", "true")
+    page.goto(f"{watch.address}/projects/web-shop/repositories/")
+    expect(page.locator(".of-rows .card")).not_to_have_count(0)
+    page.locator(".of-rows").get_by_role("checkbox").first.check()
+    expect(page.get_by_role("button", name="Delete")).to_be_enabled()
+    page.get_by_role("button", name="List").click()
+    expect(page.locator("#result_list")).to_be_visible()
+    expect(page.get_by_role("button", name="50", exact=True)).to_have_attribute("aria-current", "true")
+    watch.check()
+
+
 def test_a_robot_gets_all_rights_at_once_and_its_secret_as_a_file(watch: Watched) -> None:
     page = watch.page
     page.goto(f"{watch.address}/robots/new/")

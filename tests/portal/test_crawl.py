@@ -37,7 +37,20 @@ _OWN_WORDS = {
     "title",
     "time",
 }
-_OWN_CLASSES = {"mono", "tag", "badge", "crumbs", "description", "labels", "label", "count", "markdown", "chosen-rows"}
+_OWN_CLASSES = {
+    "mono",
+    "named",
+    "about",
+    "tag",
+    "badge",
+    "crumbs",
+    "description",
+    "labels",
+    "label",
+    "count",
+    "markdown",
+    "chosen-rows",
+}
 _VOID = {"input", "img", "br", "link", "meta", "hr", "path", "circle", "rect"}
 
 

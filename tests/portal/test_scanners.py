@@ -20,7 +20,11 @@ from tests.test_outbound import Server, page
 
 People = dict[str, User | None]
 ABLE = {"type": "vulnerability", "consumes_mime_types": [scanners.MANIFEST_TYPE], "produces_mime_types": ["report"]}
-SAID = {"scanner": {"name": "Finder", "vendor": "Ours", "version": "3.1"}, "capabilities": [ABLE], "properties": {"db": "<new>"}}
+SAID = {
+    "scanner": {"name": "Finder", "vendor": "Ours", "version": "3.1"},
+    "capabilities": [ABLE],
+    "properties": {"db": "<new>"},
+}
 ANSWERS = "Finder 3.1 by Ours answers. It finds: Vulnerabilities."
 TAB = "/projects/library/scanner/"
 

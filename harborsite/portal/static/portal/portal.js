@@ -9,9 +9,9 @@
   // 2026-11-24 09:30:00 in the reader's zone: what Swedish has by custom.
   const iso = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium" });
 
-  function localTimes(root) {
+  function localTimes() {
     const format = document.documentElement.dataset.times === "iso" ? iso : written;
-    for (const time of root.querySelectorAll("time[datetime]")) {
+    for (const time of document.querySelectorAll("time[datetime]")) {
       time.title = time.dateTime;
       time.textContent = format.format(new Date(time.dateTime));
     }
@@ -81,6 +81,18 @@
     }
   });
 
+  // A link that unfolds what belongs to its row folds it again.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const link = event.detail.elt;
+    if (link.getAttribute("aria-expanded") !== "true") return;
+    event.preventDefault();
+    link.closest("tr").nextElementSibling.remove();
+    link.setAttribute("aria-expanded", "false");
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.successful && event.detail.elt.matches("[aria-expanded]")) event.detail.elt.setAttribute("aria-expanded", "true");
+  });
+
   // A page that looks again by itself must not take away what somebody is choosing, or typing.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const polls = "X-Background" in event.detail.requestConfig.headers;
@@ -88,6 +100,6 @@
     if (polls && document.querySelector(busy)) event.preventDefault();
   });
 
-  document.addEventListener("DOMContentLoaded", () => { localTimes(document); markChosen(); showWhatApplies(); });
-  document.addEventListener("htmx:afterSettle", (event) => { localTimes(event.detail.elt); markChosen(); showWhatApplies(); });
+  document.addEventListener("DOMContentLoaded", () => { localTimes(); markChosen(); showWhatApplies(); });
+  document.addEventListener("htmx:afterSettle", () => { localTimes(); markChosen(); showWhatApplies(); });
 })();

@@ -1,4 +1,4 @@
-"""Columns that somebody has hidden in a list."""
+"""How somebody has their lists: columns, size of a page, cards."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from projects.permissions import Role
 from projects.services.settings import change_settings
 from registry.models import Repository
 from tests.portal.conftest import SignedIn
+from tests.portal.sample import make_artifact, make_repository
 
 LIST = "/projects/library/members/"
 
@@ -35,7 +36,7 @@ def test_columns_are_hidden_for_who_has_hidden_them(
     assert titles(signed_in(bob)) == every
     assert "created" in titles(signed_in(alice), "/projects/")
     alice.refresh_from_db()
-    assert alice.hidden_columns == {"MemberAdmin": ["kind", "since"]}
+    assert alice.lists == {"MemberAdmin": {"hidden": ["kind", "since"]}}
     hide(signed_in(alice), *every)
     assert titles(signed_in(alice)) == every
 
@@ -75,3 +76,55 @@ def test_columns_are_hidden_in_read_only_mode_too_and_nothing_else_slips_in(
     client.post(LIST, {"action": "remove_chosen", "confirmed": "yes", **chosen})
     member.refresh_from_db()
     assert member.role == Role.PROJECT_ADMIN
+
+
+def test_the_size_of_a_page_is_kept_for_each_list(alice: User, library: Project, signed_in: SignedIn) -> None:
+    for number in range(30):
+        make_repository(library, f"r{number:02}")
+    here, client = "/projects/library/repositories/", signed_in(alice)
+    answer = client.post(f"{here}?q=r&p=2", {"page_size": "25"})
+    assert answer["Location"] == f"{here}?q=r"
+    assert "1–25 of 30" in signed_in(alice).get(here).content.decode()
+    assert "1–15 of 30" in client.get(f"{here}?page_size=15").content.decode(), "an address says otherwise"
+    assert "1–25 of 30" in client.get(f"{here}?page_size=7").content.decode()
+    client.post(here, {"page_size": "1000000"})
+    assert "1–25 of 30" in client.get(here).content.decode()
+    assert alice_lists(alice) == {"RepositoryAdmin": {"size": 25}}
+
+
+def test_repositories_are_seen_as_cards_by_who_has_chosen_so(
+    alice: User, carol: User, commons: Project, signed_in: SignedIn
+) -> None:
+    make_artifact(make_repository(commons, "kettle", description="Boils *water*."), "1")
+    here = "/projects/commons/repositories/"
+    for who in (alice, carol):
+        client = signed_in(who)
+        assert 'id="result_list"' in client.get(here).content.decode()
+        assert client.post(f"{here}?o=1", {"cards": "1"})["Location"] == f"{here}?o=1"
+        page = signed_in(who).get(here).content.decode()
+        assert 'id="result_list"' not in page
+        assert '<p class="about">Boils water.' in page, "Markdown as plain text"
+        assert 'href="/projects/commons/repositories/kettle/"' in page
+        assert "1 artifact · 0 pulls" in page
+        assert ('name="_selected_action"' in page) == (who == alice), "only who may delete chooses"
+    assert alice_lists(alice) == {"RepositoryAdmin": {"cards": True}}
+    client.post(here, {"cards": "0"})
+    assert 'id="result_list"' in client.get(here).content.decode()
+
+
+def test_visitors_see_cards_by_address_and_other_lists_have_none(
+    alice: User, commons: Project, shelf: Repository, signed_in: SignedIn
+) -> None:
+    make_artifact(make_repository(commons, "kettle"), "1")
+    page = signed_in(None).get("/projects/commons/repositories/?cards=1").content.decode()
+    assert 'id="result_list"' not in page
+    assert "kettle" in page
+    assert signed_in(None).post("/projects/commons/repositories/", {"cards": "1"}).status_code == 403
+    client = signed_in(alice)
+    client.post("/projects/library/members/", {"cards": "1"})
+    assert 'id="result_list"' in client.get("/projects/library/members/?cards=1").content.decode()
+    assert alice_lists(alice) == {}
+
+
+def alice_lists(alice: User) -> object:
+    return User.objects.get(pk=alice.pk).lists
