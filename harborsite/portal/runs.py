@@ -168,6 +168,7 @@ class RunList(PortalAdmin[Execution]):
     list_display: tuple[str, ...] = ("run", "status_shown", "trigger_shown", "started", "took", "success", "total")
     list_filter: ClassVar[tuple[Any, ...]] = (StatusFilter, "trigger")
     search_fields = ("pk",)
+    search_help_text = gettext_lazy("Search by number")
     ordering = ("-start_time", "-id")
     actions = ("stop_chosen",)
     empty_text = gettext_lazy("Nothing has run yet.")
@@ -259,6 +260,7 @@ class TaskList(PortalAdmin[Task]):
     list_display_links = None
     list_filter: ClassVar[tuple[Any, ...]] = (TaskStatusFilter,)
     search_fields = ("pk",)
+    search_help_text = gettext_lazy("Search by number")
     ordering = ("-start_time", "-id")
     actions = ("retry_chosen",)
     empty_text = gettext_lazy("No task yet.")

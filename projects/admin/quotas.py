@@ -69,11 +69,13 @@ class QuotaAdmin(PortalAdmin[Quota]):
     def share(self, row: Quota) -> str:
         if row.hard == UNLIMITED:
             return ""
-        percent = min(100, round(100 * row.used / row.hard))
+        percent = round(100 * row.used / row.hard)
+        look = "warning" if percent >= quotas.WARNING_PERCENT else ""
         return format_html(
-            '<progress max="100" value="{0}" aria-label="{0}%"{1}></progress>',
+            '<progress max="100" value="{0}" aria-label="{1}%" class="{2}"></progress> <span class="more">{1}%</span>',
+            min(100, percent),
             percent,
-            format_html(' class="warning"') if percent >= 85 else "",
+            look,
         )
 
     def quotas(self, request: HttpRequest) -> HttpResponse:

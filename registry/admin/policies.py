@@ -65,6 +65,7 @@ class RetentionTasks(TaskList):
 
     list_display = ("task", "repository", "status_shown", "retained", "started", "took", "log")
     searched = ("repository",)
+    search_help_text = gettext_lazy("Search by number, repository")
 
     def facts(self, execution: Execution) -> list[tuple[Any, str]]:
         return [(_("Dry run"), _("Yes") if execution.extra_attrs.get("dry_run") else _("No"))]

@@ -86,6 +86,7 @@ class ReplicationTasks(TaskList):
     )
     list_filter = (TaskStatusFilter, ResourceFilter)
     searched = ("src_resource", "dst_resource")
+    search_help_text = gettext_lazy("Search by number, source, destination")
 
     def facts(self, execution: Execution) -> list[tuple[Any, str]]:
         event = execution.extra_attrs.get("event")

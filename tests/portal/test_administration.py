@@ -14,7 +14,7 @@ from audit.events import EVENT_TYPES
 from audit.models import AuditLog
 from harborsite import config
 from projects import params
-from projects.models import Label, Project, Robot, User
+from projects.models import Label, Project, Quota, Robot, User
 from projects.services.settings import change_settings
 from tests.factories import PASSWORD, basic, grant, make_robot
 from tests.portal.conftest import SignedIn
@@ -212,6 +212,16 @@ def test_labels_of_a_project_and_of_the_system_are_kept_apart(
         {"action": "delete_chosen", "_selected_action": [own.pk, common.pk], "confirmed": "yes"},
     )
     assert list(Label.objects.all()) == [common]
+
+
+@pytest.mark.parametrize(("used", "bar", "look"), [(84, 84, ""), (85, 85, "warning"), (120, 100, "warning")])
+def test_a_quota_that_is_nearly_full_stands_out(
+    used: int, bar: int, look: str, admin: User, library: Project, signed_in: SignedIn
+) -> None:
+    Quota.objects.filter(project=library).update(used=used * 1024**2, hard=100 * 1024**2)
+    page = signed_in(admin).get("/quotas/").content.decode()
+    assert f'<progress max="100" value="{bar}" aria-label="{used}%" class="{look}"></progress>' in page
+    assert f">{used}%<" in page
 
 
 def test_quotas_are_changed_and_shown(admin: User, library: Project, signed_in: SignedIn) -> None:
