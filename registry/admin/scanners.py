@@ -152,7 +152,7 @@ class ChoiceForm(forms.Form):
 def _offered(scanner: Scanner) -> str:
     """Its name, whether it is the default, where it is and what is said about it."""
     return format_html(
-        '<span>{}{} <span class="more"><span class="mono">{}</span> {}</span></span>',
+        '<span><span class="named">{}</span>{} <span class="more about"><span class="mono">{}</span> {}</span></span>',
         scanner.name,
         default_badge(scanner),
         scanner.url,
