@@ -95,6 +95,21 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server.stop()
 
 
+@pytest.fixture
+def secure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+    """One that speaks TLS, with a certificate that nobody vouches for."""
+    allow(monkeypatch, *LOOPBACK)
+    certificate_for("127.0.0.1", tmp_path / "server.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    server = Server()
+    server.http.socket = context.wrap_socket(server.http.socket, server_side=True)
+    server.url = f"https://127.0.0.1:{server.port}"
+    server.start()
+    yield server
+    server.stop()
+
+
 def allow(monkeypatch: pytest.MonkeyPatch, *networks: addresses.Network) -> None:
     class Settings:
         allowed_networks = networks
@@ -194,14 +209,49 @@ def test_a_redirect_to_a_forbidden_address_is_refused(server: Server) -> None:
         client.request("GET", f"{server.url}/there", redirects=3)
 
 
-def test_a_redirect_to_another_origin_takes_no_credentials_along(server: Server) -> None:
-    server.pages["/there"] = page(b"", status=307, Location=f"http://localhost:{server.port}/here")
-    secret = {"Authorization": "Basic c2VjcmV0", "Cookie": "sid=1", "Accept": "*/*"}
-    with Client() as client, client.request("GET", f"{server.url}/there", headers=secret, redirects=1) as answer:
+SECRETS = {"Authorization": "Basic c2VjcmV0", "Cookie": "sid=1", "Proxy-Authorization": "Basic c2VjcmV0"}
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["http://localhost:{port}", "http://127.0.0.1:{other}", "https://127.0.0.1:{tls}"]
+)
+def test_a_redirect_to_another_origin_takes_no_credentials_along(
+    server: Server, secure: Server, elsewhere: str
+) -> None:
+    """Another host, another port, another scheme; and they are not taken up again on the way back."""
+    other = Server()
+    other.start()
+    target = elsewhere.format(port=server.port, other=other.port, tls=secure.port)
+    server.pages["/there"] = page(b"", status=307, Location=f"{target}/on")
+    for each in (server, other):
+        each.pages["/on"] = page(b"", status=307, Location=f"{server.url}/back")
+    headers = {**SECRETS, "Accept": "*/*"}
+    with (
+        Client(verify=False) as client,
+        client.request("GET", f"{server.url}/there", headers=headers, redirects=3) as end,
+    ):
+        assert end.status == 200
+    (_, _, first), *others = [*server.seen, *other.seen, *secure.seen]
+    assert SECRETS.items() <= first.items()
+    assert len(others) >= 1
+    for _, _, sent in others:
+        assert not SECRETS.keys() & sent.keys()
+        assert sent["Accept"] == "*/*"
+    other.stop()
+
+
+def test_a_redirect_within_an_origin_keeps_the_credentials(server: Server) -> None:
+    server.pages["/there"] = page(b"", status=307, Location="/here")
+    with Client() as client, client.request("GET", f"{server.url}/there", headers=SECRETS, redirects=1) as answer:
         assert answer.status == 200
-    assert server.seen[0][2]["Authorization"] == "Basic c2VjcmV0"
-    assert not {"Authorization", "Cookie"} & server.seen[1][2].keys()
-    assert server.seen[1][2]["Accept"] == "*/*"
+    assert all(SECRETS.items() <= sent.items() for _, _, sent in server.seen)
+
+
+def test_a_redirect_from_https_to_http_is_not_followed(server: Server, secure: Server) -> None:
+    secure.pages["/there"] = page(b"", status=307, Location=f"{server.url}/plain")
+    with Client(verify=False) as client, pytest.raises(OutboundError, match="from https to http"):
+        client.request("GET", f"{secure.url}/there", headers=SECRETS, redirects=3)
+    assert server.seen == []
 
 
 def test_a_redirect_loop_ends(server: Server) -> None:
@@ -311,23 +361,16 @@ def test_nobody_listens(server: Server) -> None:
             client.request("GET", f"http://127.0.0.1:{unused.getsockname()[1]}/")
 
 
-def test_a_certificate_must_be_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    allow(monkeypatch, *LOOPBACK)
-    pem = certificate_for("127.0.0.1", tmp_path / "server.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "server.pem")
-    secure = Server()
-    secure.http.socket = context.wrap_socket(secure.http.socket, server_side=True)
-    secure.start()
-    url = f"https://127.0.0.1:{secure.port}/"
+def test_a_certificate_must_be_trusted(secure: Server, tmp_path: Path) -> None:
+    pem = (tmp_path / "server.pem").read_text()
+    certificate = pem[: pem.index("-----END CERTIFICATE-----") + 25]
     with Client() as client, pytest.raises(CertificateRefused, match="certificate"):
-        client.request("GET", url)
-    for client in (Client(ca_certificate=pem), Client(verify=False)):
-        with client, client.request("GET", url) as answer:
+        client.request("GET", secure.url)
+    for client in (Client(ca_certificate=certificate), Client(verify=False)):
+        with client, client.request("GET", secure.url) as answer:
             assert answer.content() == b"hello"
     with pytest.raises(OutboundError, match="PEM"):
         Client(ca_certificate="no certificate")
-    secure.stop()
 
 
 def certificate_for(address: str, file: Path) -> str:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.utils.translation import gettext as _
 
@@ -109,7 +109,7 @@ class Session:
         if "://" in url.partition("?")[0]:
             return url
         origin = f"{self._origin.scheme}://{self._origin.authority}"
-        base = self.url.removeprefix(origin) if url.startswith(("/v2/", "/api/")) else ""
+        base = urlsplit(self.url).path if url.startswith(("/v2/", "/api/")) else ""
         return f"{origin}{base}{url}"
 
     def is_ours(self, url: str) -> bool:

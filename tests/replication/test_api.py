@@ -111,6 +111,14 @@ def test_a_ping_needs_a_type_and_an_address(boss: Client, elsewhere: Server) -> 
     assert call(boss, "POST", "/registries/ping", body).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["", "/below"])
+def test_an_address_may_be_written_in_capitals(boss: Client, elsewhere: Server, path: str) -> None:
+    url = f"http://LOCALHOST:{elsewhere.port}{path}"
+    elsewhere.pages[f"{path}/v2/"] = elsewhere.pages["/v2/"]
+    assert call(boss, "POST", "/registries", described(elsewhere, url=url)).status_code == 201
+    assert {seen for _, seen, _ in elsewhere.seen} == {f"{path}/v2/"}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
