@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from harborsite.errors import AppError
-from harborsite.portal.pages import form_page
+from harborsite.portal.pages import PortalAdmin, form_page
 
 if TYPE_CHECKING:
     from harborsite.portal.site import PortalSite
 
+M = TypeVar("M", bound=Model)
 TEMPLATE = "portal/tried_form.html"
+MOST_ASKED = 5  # servers for one page, some seconds each
 
 
 def tried_form_page(
@@ -44,6 +51,27 @@ def tried_form_page(
         "cancel_url": context["next_url"],
     }
     return render(request, context["template"], {**frame, **context, "form": form, "answer": _answer(form, ask)})
+
+
+class AskedAdmin(PortalAdmin[M]):
+    """Rows that describe servers elsewhere: the action `test_chosen` asks some of them.
+
+    No list asks by itself: a page would wait for the slowest of them.
+    """
+
+    def ask(self, row: M) -> str:
+        """What to say where it answers; raises AppError."""
+        raise NotImplementedError
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Test connection"))
+    def test_chosen(self, request: HttpRequest, rows: QuerySet[M]) -> None:
+        if rows.count() > MOST_ASKED:
+            text = _("Choose at most {count} at once: each is waited for.").format(count=MOST_ASKED)
+            self.message_user(request, text, messages.ERROR)
+            return
+        for row in rows:
+            level, text = answer_of(partial(self.ask, row))
+            self.message_user(request, format_html("{}: {}", row, text), getattr(messages, level.upper()))
 
 
 def answer_of(ask: Callable[[], str]) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import SwitchedAdmin, administrators_only, form_page, in_project
 from harborsite.portal.runs import state_badge
 from harborsite.portal.templatetags.portal import moment
-from harborsite.portal.trials import answer_of, tried_form_page
+from harborsite.portal.trials import AskedAdmin, answer_of, tried_form_page
 from projects.models import User
 from registry.models import Scanner
 from registry.services import scanners
@@ -161,13 +161,13 @@ def _offered(scanner: Scanner) -> str:
 
 
 @admin.register(Scanner)
-class ScannerAdmin(SwitchedAdmin[Scanner]):
+class ScannerAdmin(SwitchedAdmin[Scanner], AskedAdmin[Scanner]):
     """The list of scanners, the form of one, and the choice of a project."""
 
     list_display = ("scanner_name", "state", "endpoint", "access", "finds", "created", "about")
     search_fields = ("name", "url", "description")
     ordering = ("name",)
-    actions = ("make_default", "enable", "disable", "delete_chosen")
+    actions = ("test_chosen", "make_default", "enable", "disable", "delete_chosen")
     empty_text = gettext_lazy("No scanner yet.")
     change_list_template = "portal/noted_list.html"
 
@@ -226,6 +226,7 @@ class ScannerAdmin(SwitchedAdmin[Scanner]):
             add_url=reverse("admin:new_scanner"),
             add_label=_("New scanner"),
             action_buttons=[
+                ("test_chosen", _("Test connection")),
                 ("make_default", _("Set as default")),
                 ("enable", _("Enable")),
                 ("disable", _("Disable")),
@@ -294,6 +295,9 @@ class ScannerAdmin(SwitchedAdmin[Scanner]):
             next_url=reverse("admin:project_scanner", args=[here.project.name]),
             cancel_url=None,
         )
+
+    def ask(self, row: Scanner) -> str:
+        return described(scanners.metadata(row))
 
     @admin.action(permissions=["change"], description=gettext_lazy("Set as default"))
     def make_default(self, request: HttpRequest, rows: QuerySet[Scanner]) -> None:

@@ -21,7 +21,7 @@ from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import SwitchedAdmin, administrators_only
 from harborsite.portal.runs import state_badge
 from harborsite.portal.templatetags.portal import moment
-from harborsite.portal.trials import tried_form_page
+from harborsite.portal.trials import AskedAdmin, tried_form_page
 from projects.models import User
 from replication.models import PreheatInstance
 from replication.preheat import instances
@@ -107,13 +107,13 @@ class InstanceForm(forms.Form):
 
 
 @admin.register(PreheatInstance)
-class PreheatInstanceAdmin(SwitchedAdmin[PreheatInstance]):
+class PreheatInstanceAdmin(SwitchedAdmin[PreheatInstance], AskedAdmin[PreheatInstance]):
     """The list of instances, and the form of one."""
 
     list_display = ("instance_name", "state", "endpoint_shown", "provider_shown", "access", "created", "about")
     search_fields = ("name", "endpoint", "description")
     ordering = ("name",)
-    actions = ("make_default", "enable", "disable", "delete_chosen")
+    actions = ("test_chosen", "make_default", "enable", "disable", "delete_chosen")
     empty_text = gettext_lazy("No instance yet.")
     change_list_template = "portal/noted_list.html"
 
@@ -171,6 +171,7 @@ class PreheatInstanceAdmin(SwitchedAdmin[PreheatInstance]):
             add_url=reverse("admin:new_distribution"),
             add_label=_("New instance"),
             action_buttons=[
+                ("test_chosen", _("Test connection")),
                 ("make_default", _("Set as default")),
                 ("enable", _("Enable")),
                 ("disable", _("Disable")),
@@ -211,6 +212,10 @@ class PreheatInstanceAdmin(SwitchedAdmin[PreheatInstance]):
             success=_("The instance has been saved."),
             next_url=reverse("admin:distributions"),
         )
+
+    def ask(self, row: PreheatInstance) -> str:
+        instances.ping_stored(instance=row)
+        return _("The instance answers.")
 
     @admin.action(permissions=["change"], description=gettext_lazy("Set as default"))
     def make_default(self, request: HttpRequest, rows: QuerySet[PreheatInstance]) -> None:

@@ -139,6 +139,13 @@ def test_one_is_the_default_and_each_is_switched(boss: Client, peers: Server) ->
         assert (instance.is_default, instance.enabled) == state
 
 
+def test_chosen_ones_are_asked_whether_they_answer(boss: Client, peers: Server) -> None:
+    here, closed = stored(peers), stored(peers, name="closed", endpoint=f"{peers.url}/", auth_mode="NONE")
+    shown = act(boss, "test_chosen", here, closed)
+    assert '<li class="success">peers: The instance answers.</li>' in shown
+    assert '<li class="error">closed: ' in shown
+
+
 def test_deleting_asks_first(boss: Client, peers: Server) -> None:
     instance = stored(peers)
     assert "Delete instances?" in act(boss, "delete_chosen", instance)

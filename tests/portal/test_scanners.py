@@ -141,6 +141,17 @@ def test_one_is_the_default_and_it_cannot_be_disabled(boss: Client, adapter: Ser
     assert adapter.seen == []
 
 
+def test_chosen_ones_are_asked_whether_they_answer(boss: Client, adapter: Server) -> None:
+    here, gone = stored(adapter), stored(adapter, name="gone", url=f"{adapter.url}/gone")
+    shown = act(boss, "test_chosen", here, gone)
+    assert f'<li class="success">finder: {ANSWERS}<details>' in shown
+    assert '<li class="error">gone: ' in shown
+    asked = len(adapter.seen)
+    many = [stored(adapter, name=f"finder-{n}", url=f"{adapter.url}/{n}") for n in range(6)]
+    assert "Choose at most 5 at once" in act(boss, "test_chosen", *many)
+    assert len(adapter.seen) == asked == 2
+
+
 def test_deleting_asks_first(boss: Client, adapter: Server) -> None:
     scanner = stored(adapter)
     assert "Delete scanners?" in act(boss, "delete_chosen", scanner)
