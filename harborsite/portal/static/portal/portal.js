@@ -100,6 +100,16 @@
     if (polls && document.querySelector(busy)) event.preventDefault();
   });
 
+  // Where somebody is by keyboard stays, when what they are in is replaced by its newer self.
+  const calledAlike = (one) => (other) => ["href", "name", "value"].every((name) => one.getAttribute(name) === other.getAttribute(name))
+    && (one.hasAttribute("href") || one.textContent === other.textContent);
+  let left = null;
+  document.addEventListener("htmx:beforeSwap", () => { left = document.activeElement?.closest("#live") && document.activeElement; });
+  document.addEventListener("htmx:afterSettle", () => {
+    if (left && !left.isConnected) [...document.querySelectorAll(`#live ${left.localName}`)].find(calledAlike(left))?.focus({ preventScroll: true });
+    left = null;
+  });
+
   document.addEventListener("DOMContentLoaded", () => { localTimes(); markChosen(); showWhatApplies(); });
   document.addEventListener("htmx:afterSettle", () => { localTimes(); markChosen(); showWhatApplies(); });
 })();
