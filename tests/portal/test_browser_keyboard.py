@@ -15,16 +15,20 @@ from tests.portal.screenshots import PAGES, sign_in, visit
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 # What Tab has to come to, by what it is; a group of radio buttons is one stop.
 STOPS = r"""(where) => {
-  const stops = "a[href], button:enabled, input:enabled:not([type=hidden]), select:enabled, textarea:enabled, summary, [tabindex='0']";
+  const stops = "a[href], button:enabled, input:enabled:not([type=hidden]), select:enabled, textarea:enabled, summary,"
+    + "[tabindex='0']";
   const isStop = (each) => {
     if (each.type !== "radio") return true;
-    const group = [...document.querySelectorAll(`input[type=radio][name="${each.name}"]`)].filter((one) => one.form === each.form);
+    const group = [...document.querySelectorAll(`[type=radio][name="${each.name}"]`)].filter((one) => one.form === each.form);
     return each === (group.find((one) => one.checked) ?? group[0]);
   };
-  window.called = (each) => [each.tagName, each.getAttribute("href") ?? "", each.name ?? "", each.type ?? "",
-    each.type === "checkbox" || each.tagName === "BUTTON" ? each.value : "", each.matches("summary, code, pre") ? each.textContent.slice(0, 40) : ""].join(" ").trim();
-  return [...document.querySelectorAll(where)].flatMap((part) => [...part.querySelectorAll(stops)])
-    .filter((each) => each.checkVisibility({ visibilityProperty: true }) && isStop(each)).map(window.called);
+  window.called = (each) => [
+    each.tagName, each.getAttribute("href") ?? "", each.name ?? "", each.type ?? "",
+    each.matches("[type=checkbox], button") ? each.value : "",
+    each.matches("summary, code, pre") ? each.textContent.slice(0, 40) : "",
+  ].join(" ").trim();
+  const found = [...document.querySelectorAll(where)].flatMap((part) => [...part.querySelectorAll(stops)]);
+  return found.filter((each) => each.checkVisibility({ visibilityProperty: true }) && isStop(each)).map(window.called);
 }"""
 WATCH = r"""(where) => {
   window.visited = []; window.unseen = [];
