@@ -19,7 +19,7 @@ STOPS = r"""(where) => {
     + "[tabindex='0']";
   const isStop = (each) => {
     if (each.type !== "radio") return true;
-    const group = [...document.querySelectorAll(`[type=radio][name="${each.name}"]`)].filter((one) => one.form === each.form);
+    const group = [...each.form.elements].filter((one) => one.type === "radio" && one.name === each.name);
     return each === (group.find((one) => one.checked) ?? group[0]);
   };
   window.called = (each) => [
