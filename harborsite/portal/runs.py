@@ -13,15 +13,16 @@ from operator import or_
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import label_for_field
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from harborsite.jobs import engine
 from harborsite.jobs.kinds import KINDS
@@ -39,6 +40,7 @@ _KEY = "portal_runs"
 _DIGITS = 18  # of a number that the databases take
 _LIST_SECONDS, _ONE_SECONDS = 5, 2  # between two looks of a page that shows something running
 _PAYLOAD = "payload"  # the parameter that is a message to somebody, shown by itself
+_MOST_BELOW = 50  # tasks below a row; the page of the execution has all
 _LOG_PARTS = 2_000  # newest parts of a log that a page shows
 
 _KINDS: Mapping[str, _StrPromise] = {
@@ -231,9 +233,18 @@ class RunList(PortalAdmin[Execution]):
         return f"{100 * counts[Status.SUCCESS] // counts.total()} %" if counts else ""
 
     @admin.display(description=gettext_lazy("Tasks"))
-    def total(self, row: Execution) -> int:
+    def total(self, row: Execution) -> str:
+        """The link whose tasks come below its row, or without script are shown on the page of the execution."""
         counts: Counter[str] = row.__dict__["counts"]
-        return counts.total()
+        if not (number := counts.total()):
+            return "0"
+        return format_html(
+            '<a class="unfold" href="{0}" hx-get="{0}tasks/" hx-target="closest tr" hx-swap="afterend"'
+            ' aria-expanded="false" aria-label="{1}">{2}</a>',
+            self.url_of(row),
+            ngettext("{count} task", "{count} tasks", number).format(count=number),
+            number,
+        )
 
     @admin.action(permissions=["change"], description=gettext_lazy("Stop"))
     def stop_chosen(self, request: HttpRequest, rows: QuerySet[Execution]) -> HttpResponse | None:
@@ -385,6 +396,7 @@ class RunPages:
             path(below, self._view(self.executions), name=f"{name}s"),
             path(one, self._view(self.execution), name=name),
             path(f"{one}stop/", self._view(self.stop), name=f"stop_{name}"),
+            path(f"{one}tasks/", self._view(self.tasks), name=f"{name}_tasks"),
             path(f"{one}log/<int:task_id>/", self._view(self.log), name=f"{name}_log"),
         ]
 
@@ -437,6 +449,22 @@ class RunPages:
             action_buttons=[("retry_chosen", _("Retry"))] if set(counts) & {Status.ERROR, Status.STOPPED} else [],
             poll_seconds=0 if execution.is_final else _ONE_SECONDS,
         )
+
+    def tasks(self, request: HttpRequest, runs: Runs) -> HttpResponse:
+        """One row of the list's table that holds a table of the tasks of one execution."""
+        url = f"{runs.url}{_execution(runs).pk}/"
+        if not request.headers.get("HX-Request"):
+            return HttpResponseRedirect(url)
+        pages, shown = self._tasks, self._tasks.list_display
+        rows = list(pages.get_queryset(request).order_by(*pages.ordering)[: _MOST_BELOW + 1])
+        pages.complete(request, rows)
+        context = {
+            "columns": len(self._runs.get_list_display(request)) + bool(self._runs.get_actions(request)),
+            "titles": [label_for_field(name, Task, pages) for name in shown],
+            "rows": [[getattr(pages, name)(row) for name in shown] for row in rows[:_MOST_BELOW]],
+            "more_url": url if len(rows) > _MOST_BELOW else "",
+        }
+        return render(request, "portal/runs/task_rows.html", context)
 
     def stop(self, request: HttpRequest, runs: Runs) -> HttpResponse:
         """Ask, then stop the one execution."""

@@ -233,6 +233,24 @@ def test_a_row_unfolds_and_folds_by_keyboard(watch: Watched) -> None:
     watch.check()
 
 
+def test_a_run_unfolds_to_its_tasks_and_stays_so_while_the_list_looks_again(watch: Watched) -> None:
+    page = watch.page
+    visit(page, f"{watch.address}/replications/?q=shop-to-branch#first")
+    page.locator("a.unfold").first.click()
+    below = page.locator("tr.unfolded")
+    expect(below.get_by_role("columnheader", name="Source", exact=True)).to_be_visible()
+    expect(below.get_by_text("payments/gateway").first).to_be_visible()
+    assert not page.evaluate(
+        """() => document.body.dispatchEvent(new CustomEvent("htmx:beforeRequest", {
+            bubbles: true, cancelable: true,
+            detail: { elt: document.body, requestConfig: { headers: { "X-Background": "1" } } },
+        }))"""
+    ), "it does not look again by itself"
+    page.locator("a.unfold").first.click()
+    expect(below).to_have_count(0)
+    watch.check()
+
+
 def test_cards_and_the_size_of_a_page_stay_as_they_were_chosen(watch: Watched) -> None:
     page = watch.page
     page.goto(f"{watch.address}/projects/web-shop/repositories/")

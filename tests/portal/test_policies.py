@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -132,12 +133,21 @@ def test_a_run_is_asked_for_and_shown(alices: Client, library: Project, app: Rep
     run_everything()
     assert Tag.objects.count() == 4
     assert "2 / 4" in alices.get(f"{HERE}runs/{run.pk}/").content.decode()
+    listed, below = alices.get(HERE).content.decode(), f"{HERE}runs/{run.pk}/tasks/"
+    assert f'hx-get="{below}"' in listed
+    assert alices.get(below)["Location"] == f"{HERE}runs/{run.pk}/", "without script"
+    unfolded = alices.get(below, headers={"HX-Request": "true"}).content.decode()
+    columns = listed[listed.index('id="result_list"') :].count('<th scope="col"')
+    assert f'<td colspan="{columns}">' in unfolded, "as wide as the list"
+    titles = re.findall(r'<th scope="col">([^<]+)</th>', unfolded)
+    assert titles == ["Task", "Repository", "Status", "Retained of all", "Started", "Duration", "Log"]
+    assert "2 / 4" in unfolded
     task = run.tasks.get()
     assert "no rule keeps it" in alices.get(f"{HERE}runs/{run.pk}/log/{task.pk}/").content.decode()
     alices.post(f"{HERE}run/")
     run_everything()
     assert set(Tag.objects.values_list("name", flat=True)) == {"v3", "v2"}
-    assert alices.get(HERE).content.decode().count(f'href="{HERE}runs/') == 2
+    assert alices.get(HERE).content.decode().count('class="unfold"') == 2
 
 
 def test_a_run_that_would_delete_too_much_has_to_be_confirmed(

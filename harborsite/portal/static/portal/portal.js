@@ -93,10 +93,10 @@
     if (event.detail.successful && event.detail.elt.matches("[aria-expanded]")) event.detail.elt.setAttribute("aria-expanded", "true");
   });
 
-  // A page that looks again by itself must not take away what somebody is choosing, or typing.
+  // A page that looks again by itself must not take away what somebody is choosing, typing or has unfolded.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const polls = "X-Background" in event.detail.requestConfig.headers;
-    const busy = "input.action-select:checked, #live details.menu[open], #live input[type=search]:focus";
+    const busy = "input.action-select:checked, #live details.menu[open], #live input[type=search]:focus, #live .unfolded";
     if (polls && document.querySelector(busy)) event.preventDefault();
   });
 
