@@ -28,3 +28,4 @@ urlpatterns: list[URLPattern | URLResolver] = [
 handler400 = "harborsite.portal.failures.bad_request"
 handler403 = "harborsite.portal.failures.forbidden"
 handler404 = "harborsite.portal.failures.not_found"
+handler500 = "harborsite.portal.failures.server_error"

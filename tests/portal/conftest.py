@@ -15,7 +15,7 @@ from projects.models import Project, User
 from projects.permissions import Role
 from registry.models import Repository
 from tests.factories import add, make_user
-from tests.portal.sample import make_artifact, make_index, make_repository
+from tests.portal.sample import make_artifact, make_index, make_registry, make_repository
 
 SignedIn: TypeAlias = Callable[[User | None], Client]
 
@@ -48,6 +48,18 @@ def people(library: Project, commons: Project, admin: User, alice: User, carol: 
         add(library, user, role)
         add(commons, user, role)
         found[role.name.lower().replace("_", " ")] = user
+    return found
+
+
+@pytest.fixture
+def crowd(db: None) -> dict[str, User | None]:
+    """The registry of the pictures, with one person in each role of `web-shop`."""
+    found: dict[str, User | None] = {"admin": make_registry(), "stranger": make_user("stranger"), "nobody": None}
+    shop = Project.objects.get(name="web-shop")
+    for role in Role:
+        name = role.name.lower().replace("_", " ")
+        person = found[name] = make_user(name.replace(" ", "-"))
+        add(shop, person, role)
     return found
 
 

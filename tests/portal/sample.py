@@ -16,13 +16,14 @@ from harborsite.jobs import schedules
 from harborsite.jobs.kinds import (
     CHECK_STORAGE,
     GARBAGE_COLLECTION,
+    PURGE_AUDIT_LOG,
     REPLICATION,
     RETENTION,
     SYSTEM_ARTIFACT_CLEANUP,
     WEBHOOK,
 )
 from harborsite.jobs.models import FINAL, Execution, Status, Task, TaskLog, Trigger, Worker
-from projects.models import Project, User, WebhookPolicy
+from projects.models import Project, User, UserGroup, WebhookPolicy
 from projects.models.user import ADMIN_ID
 from projects.permissions import Role
 from projects.services import allowlists, metadata
@@ -269,6 +270,13 @@ def make_checks(shop: Project) -> None:
         run.tasks.update(extra_attrs={**run.extra_attrs, **found}, status_message=message)
 
 
+def make_log_rotation() -> None:
+    """What a rotation of the audit log has removed."""
+    how = {"audit_retention_hour": 720, "include_event_types": "pull_artifact", "dry_run": False}
+    run = make_execution(kind=PURGE_AUDIT_LOG, extra_attrs=how)
+    run.tasks.update(extra_attrs={**how, "purged": 48_210})
+
+
 def make_policies(shop: Project) -> None:
     """What a project keeps, with a run, and which of its tags are immutable."""
     everywhere = {"repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}]}
@@ -344,8 +352,10 @@ def make_registry() -> User:
     make_index(make_repository(library, "alpine", pull_count=93_120), "3.22", "3", "latest")
     _fill_shop(shop, people)
     make_execution()
+    UserGroup.objects.create(group_name="staff", group_type=UserGroup.Type.LDAP, ldap_group_dn="cn=staff,dc=example")
     make_garbage(shop, library)
     make_checks(shop)
+    make_log_rotation()
     make_policies(shop)
     make_allowlists(shop)
     make_scanners()
@@ -396,6 +406,7 @@ def _fill_shop(shop: Project, people: dict[str, User]) -> None:
         ("staging", "For rehearsals", "#0065AB"),
     ):
         create_label(name=name, description=description, color=color, actor=people["mei"], project=shop)
+    create_label(name="golden", description="Others are built from it", color="#A5821A", actor=people["mei"])
     make_robot("ci", grant("web-shop", "repository:pull", "repository:push"), project=shop, description="Builds")
     make_robot("backup", grant("*", "repository:pull"), description="Copies everything every night")
     chart = make_repository(shop, "charts/storefront", pull_count=88)

@@ -104,5 +104,14 @@ PRODUCTS = ("Harborsite", "docker", "podman", "nerdctl", "ctr", "crictl", "helm"
 TERMS = ("API v2.0", "REST API", "DN", "swagger.json", "OS/ARCH", "Tag", "Webhook", "SBOM", "MiB", "GiB", "TiB")
 WEBHOOKS = ("HTTP", "Slack", "CloudEvents", "https://ci.example.com/hooks")
 NAMES = frozenset(
-    (*PRODUCTS, *PROVIDERS.values(), *VENDORS.values(), *TERMS, *WEBHOOKS, "English", "https://registry.example.com")
+    (
+        *PRODUCTS,
+        *PROVIDERS.values(),
+        *VENDORS.values(),
+        *TERMS,
+        *WEBHOOKS,
+        "English",
+        "https://registry.example.com",
+        "cn=staff,dc=example",
+    )
 )
