@@ -22,7 +22,7 @@ from registry.oci.digest import Digest
 from registry.oci.manifest import Descriptor
 from registry.services import blobs, deletes, manifests, tags, uploads
 from registry.storage import store
-from replication.adapters.base import RESUMABLE_BYTES, Closing, Content, Listing, RawManifest
+from replication.adapters.base import RESUMABLE_BYTES, Closing, Content, Listing, RawManifest, tagged_accessories
 from replication.errors import UnfitContent
 from replication.filters import Candidate, Filters
 from replication.namespaces import AT_LEAST_TWO
@@ -38,7 +38,7 @@ class Local(Closing):
     def __init__(self, actor: User) -> None:
         self._actor = actor
         self._projects: dict[str, Project] = {}
-        self._accessories: dict[str, dict[str, list[Candidate]]] = {}
+        self._accessories: dict[str, tuple[dict[str, list[Candidate]], frozenset[str]]] = {}
 
     def close(self) -> None:
         """Nothing is open."""
@@ -89,8 +89,12 @@ class Local(Closing):
     def accessories(self, repository: str, digest: Digest) -> list[Candidate]:
         """Looked up once for the repository; what is pushed from then on starts its own copy."""
         if repository not in self._accessories:
-            self._accessories[repository] = _accessories(repository)
-        return self._accessories[repository].get(str(digest), [])
+            self._accessories[repository] = _accessories(repository), _reserved_tags(repository)
+        by_subject, reserved = self._accessories[repository]
+        found = by_subject.get(str(digest), [])
+        known = {tag for each in found for tag in each.tags}
+        by_name = [tag for tag in tagged_accessories(digest, reserved) if tag not in known]
+        return [*found, *(Candidate("", (tag,)) for tag in by_name)]
 
     def other_holders(self, repository: str, digests: Iterable[str]) -> Mapping[str, Sequence[str]]:
         found: dict[str, list[str]] = defaultdict(list)
@@ -232,6 +236,12 @@ def _accessories(repository: str) -> dict[str, list[Candidate]]:
     for pk, digest, subject in rows.values_list("pk", "digest", "subject_digest"):
         found[subject].append(Candidate(digest, tuple(names[pk])))
     return found
+
+
+def _reserved_tags(repository: str) -> frozenset[str]:
+    """Tags that may say what they belong to: they begin with the name of a digest's algorithm."""
+    rows = Tag.objects.filter(repository__name=repository, name__startswith="sha")
+    return frozenset(rows.values_list("name", flat=True))
 
 
 def _listing(repository: Repository, found: Iterable[Candidate], filters: Filters) -> Listing:

@@ -22,6 +22,7 @@ from replication.flow import Flow
 
 THREADS = 4
 _MOUNT_SOURCES = 3  # repositories of the target whose blobs are tried to be mounted; each needs a right of its own
+_ASKED_FOR = 1024 * 1024  # bytes of a blob whose question costs nothing beside sending it
 _MAX_DEPTH = 16  # indexes in indexes, signatures of signatures
 
 T = TypeVar("T")
@@ -209,7 +210,8 @@ class Transfer:
 
     def _copy_blob(self, blob: Descriptor) -> None:
         def step() -> int:
-            if not self._empty and self.target.has_blob(self.dst, blob.digest):
+            asks = not self._empty or blob.size >= _ASKED_FOR  # an earlier try may have come as far as blobs
+            if asks and self.target.has_blob(self.dst, blob.digest):
                 return 0
             content = self.flow.metered(self.source.blob(self.src, blob.digest), blob.size)
             return self.target.push_blob(self.dst, blob, content, self.uploads)

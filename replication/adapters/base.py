@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypedDict
@@ -25,7 +25,19 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 10 * 1024 * 1024  # Harbor's chunk when copying by chunk
 RESUMABLE_BYTES = 8 * 1024 * 1024  # smaller blobs are sent anew rather than resumed
 
+_ACCESSORY_SUFFIXES = (".sig", ".att", ".sbom")  # cosign's tags, beside the plain one of the referrers fallback
+
 Content = Callable[[int], AbstractContextManager[Reader]]  # a blob's bytes from an offset on
+
+
+def fallback_tag(digest: Digest) -> str:
+    """The tag under which clients list what belongs to a manifest, where there is no referrers API."""
+    return f"{digest.algorithm}-{digest.hex[:64]}"
+
+
+def tagged_accessories(digest: Digest, tags: Collection[str]) -> list[str]:
+    """Those of `tags` that belong to a manifest by their name alone."""
+    return [tag for suffix in _ACCESSORY_SUFFIXES if (tag := fallback_tag(digest) + suffix) in tags]
 
 
 @dataclass(frozen=True, slots=True)

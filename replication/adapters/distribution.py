@@ -15,7 +15,16 @@ from registry.oci.digest import Digest, DigestError
 from registry.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestError, parse
 from replication.adapters import lists
 from replication.adapters import uploads as blob_uploads
-from replication.adapters.base import Closing, Content, Listing, Options, RawManifest, kind_of
+from replication.adapters.base import (
+    Closing,
+    Content,
+    Listing,
+    Options,
+    RawManifest,
+    fallback_tag,
+    kind_of,
+    tagged_accessories,
+)
 from replication.adapters.session import Access, Session
 from replication.errors import RemoteError, UnfitContent
 from replication.filters import Candidate, Filters
@@ -24,7 +33,6 @@ from replication.models import Registry
 ACCEPT = ", ".join(sorted(media_types.SUPPORTED))
 _PAGE = 100
 _REDIRECTS = 3  # blobs are often kept elsewhere
-_ACCESSORY_SUFFIXES = (".sig", ".att", ".sbom")  # cosign's tags, beside the plain one of the referrers fallback
 _NO_CATALOGUE = frozenset({401, 403, 404, 405})
 _NO_REFERRERS = frozenset({301, 302, 303, 307, 308, 400, 404, 405, 406, 501})
 
@@ -173,8 +181,8 @@ class Distribution(Closing):
 
     def accessories(self, repository: str, digest: Digest) -> Sequence[Candidate]:
         found = {candidate.digest: candidate for candidate in self._referrers(repository, digest)}
-        tagged = self.tags(repository) & {_fallback(digest) + suffix for suffix in _ACCESSORY_SUFFIXES}
-        return [*found.values(), *(Candidate("", (tag,)) for tag in sorted(tagged))]
+        tagged = tagged_accessories(digest, self.tags(repository))
+        return [*found.values(), *(Candidate("", (tag,)) for tag in tagged)]
 
     def _referrers(self, repository: str, digest: Digest) -> Iterator[Candidate]:
         """By the referrers API, or what clients keep under the fallback tag where there is no such API."""
@@ -183,7 +191,7 @@ class Distribution(Closing):
             path = f"/v2/{repository}/referrers/{digest}"
             for page in self._lists(path, "manifests", self._scopes(repository)):
                 found += page
-        elif _fallback(digest) in self.tags(repository):
+        elif fallback_tag(digest) in self.tags(repository):
             found = self._kept_list(repository, digest)
         for entry in found:
             if isinstance(entry, dict) and _is_digest(entry.get("digest")):
@@ -200,14 +208,14 @@ class Distribution(Closing):
 
     def _kept_list(self, repository: str, digest: Digest) -> list[Any]:
         """What is listed under the fallback tag."""
-        kept = self.manifest(repository, _fallback(digest))
+        kept = self.manifest(repository, fallback_tag(digest))
         if kept is None:
             return []
         try:
             parse(kept.raw, kept.media_type)
         except ManifestError as error:
             message = _("the manifest {name} is not valid: {reason}")
-            name = f"{repository}:{_fallback(digest)}"
+            name = f"{repository}:{fallback_tag(digest)}"
             raise UnfitContent(message.format(name=name, reason=error)) from None
         return json.loads(kept.raw).get("manifests") or []
 
@@ -265,7 +273,7 @@ class Distribution(Closing):
         index = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [*listed, accessory]}
         raw = json.dumps(index, separators=(",", ":")).encode()
         made = RawManifest(raw, media_types.OCI_INDEX, Digest.of(raw))
-        self.push_manifest(repository, made, (_fallback(subject),))
+        self.push_manifest(repository, made, (fallback_tag(subject),))
 
     def delete_artifact(self, repository: str, digest: Digest) -> None:
         self._delete(repository, str(digest))
@@ -292,11 +300,6 @@ def _skip(stream: Response, count: int) -> None:
     """The server ignored the range."""
     while count and (piece := stream.read(min(count, 1024 * 1024))):
         count -= len(piece)
-
-
-def _fallback(digest: Digest) -> str:
-    """The tag under which clients list what belongs to a manifest."""
-    return f"{digest.algorithm}-{digest.hex[:64]}"
 
 
 def _is_name(value: object) -> bool:

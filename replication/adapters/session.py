@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode, urlsplit
 
 from django.utils.translation import gettext as _
@@ -191,11 +193,23 @@ def _refusal(method: str, answer: Response) -> RemoteError:
         errors = document.get("errors") if isinstance(document, dict) else None
         first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
         said = ": ".join(str(first[key]) for key in ("code", "message") if first.get(key))
-        waits = answer.headers.get("Retry-After", "")
         return RemoteError.of(
             method,
             answer.url,
             answer.status,
             "".join(char for char in said if char.isprintable())[:500],
-            float(waits) if _RETRY_AFTER.fullmatch(waits) else 0,
+            _pause(answer.headers.get("Retry-After", "")),
         )
+
+
+def _pause(asked_for: str) -> float:
+    """Seconds, which may also be given as the moment at which to come back."""
+    if _RETRY_AFTER.fullmatch(asked_for):
+        return float(asked_for)
+    try:
+        moment = parsedate_to_datetime(asked_for)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import threading
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -87,6 +90,49 @@ def test_a_target_that_takes_no_more_is_not_asked_again(push: ReplicationPolicy,
     assert "trying again" not in log_of(execution)
 
 
+def test_a_target_that_is_full_before_the_manifest_gets_no_layer_twice(
+    admin: User, library: Project, far: StandIn
+) -> None:
+    """Without a manifest there is no repository yet, but its layers are there."""
+    image = images.image("layers first", layers=2, layer_size=2 * MIB)
+    push_here(library, "library/first/app", ("v1",), image)
+    rule = policy(admin, registered(far), "library/first/app")
+    far.faults.append(on("PUT", "/manifests/", lambda call: call.say(507)))
+    execution = carry_out_to_the_end(executions.start(policy=rule))
+    assert (execution.status, "507" in execution.tasks.get().status_message) == (Status.ERROR, True)
+    assert not far.manifests
+    far.faults.clear()
+    executions.retry_task(task=execution.tasks.get(), actor="tester")
+    runner.run(execution.tasks.get().pk)
+    assert far.tags("library/first/app") == ["v1"]
+    sizes = [int(seen.headers["Content-Length"]) for seen in far.asked("PUT", "/blobs/uploads/")]
+    assert sorted(size for size in sizes if size > MIB) == sorted(len(layer.data) for layer in image.blobs[1:])
+
+
+def test_a_proxy_in_front_that_takes_no_large_body_is_said_so(admin: User, library: Project, far: StandIn) -> None:
+    """It answers in the middle of the layer, with a page for people, and hangs up."""
+    push_here(library, "library/large/app", ("v1",), images.image("large", layer_size=12 * MIB))
+    rule = policy(admin, registered(far), "library/large/app")
+
+    def refuse(call: Call) -> bool:
+        if call.left <= 11 * MIB:
+            return False
+        call.read()
+        call.say(413, b"<html><h1>413 Request Entity Too Large</h1></html>", Content_Type="text/html")
+        call.close_connection = True
+        return True
+
+    far.faults.append(refuse)
+    execution = carry_out(executions.start(policy=rule))
+    assert execution.status == Status.ERROR, log_of(execution)
+    assert "was answered with 413: it takes nothing of this size, but may take it by chunk" in (
+        execution.tasks.get().status_message
+    )
+    assert not far.manifests
+    ReplicationPolicy.objects.update(copy_by_chunk=True)
+    assert carry_out(executions.start(policy=rule)).status == Status.SUCCESS
+
+
 def test_a_full_disk_here_ends_a_pull_clearly(
     pull: ReplicationPolicy, far: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +154,40 @@ def test_a_busy_target_says_when_to_come_back(push: ReplicationPolicy, far: Stan
     execution = carry_out(executions.start(policy=push))
     assert (execution.status, "trying again in 1 s" in log_of(execution)) == (Status.SUCCESS, True)
     assert time.monotonic() - began >= 1
+
+
+def test_a_busy_target_may_name_the_moment_to_come_back(push: ReplicationPolicy, far: StandIn) -> None:
+    moment = datetime.now(UTC) + timedelta(seconds=4)
+    far.faults.append(
+        on("PUT", "/manifests/", lambda call: call.say(503, Retry_After=format_datetime(moment, usegmt=True)), times=1)
+    )
+    execution = carry_out(executions.start(policy=push))
+    assert execution.status == Status.SUCCESS, log_of(execution)
+    assert datetime.now(UTC) >= moment.replace(microsecond=0)
+
+
+@pytest.mark.parametrize("nonsense", ["-5", "soon", "9" * 400, "Tue, 99 Nov 2026 99:00:00 GMT", ""])
+def test_a_busy_target_that_says_nonsense_is_asked_soon(push: ReplicationPolicy, far: StandIn, nonsense: str) -> None:
+    far.faults.append(on("PUT", "/manifests/", lambda call: call.say(429, Retry_After=nonsense), times=1))
+    assert carry_out(executions.start(policy=push)).status == Status.SUCCESS
+
+
+def test_a_target_that_stops_taking_bytes_is_given_up(
+    admin: User, library: Project, far: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "Client", partial(Client, timeout=0.5))
+    push_here(library, "library/stuck/app", ("v1",), images.image("stuck", layer_size=12 * MIB))
+    over = threading.Event()
+
+    def take_nothing(call: Call) -> None:
+        call.close_connection = True
+        over.wait(60)
+
+    far.faults.append(on("PATCH", "/blobs/uploads/", take_nothing, times=1))
+    execution = carry_out(executions.start(policy=policy(admin, registered(far), "library/stuck/app")))
+    over.set()
+    assert execution.status == Status.SUCCESS, log_of(execution)
+    assert "does not answer in time; trying again" in log_of(execution)
 
 
 def test_a_target_that_answers_nothing_or_drop_by_drop_is_given_up(

@@ -97,6 +97,31 @@ def test_signatures_go_along_and_are_found(
     assert remote.digest_of("library/signed/app", signature.digest) is not None
 
 
+def test_signatures_that_hang_on_a_tag_go_along_both_ways(
+    admin: User, library: Project, registry: Registry, remote: Distribution
+) -> None:
+    """As cosign makes them; the filter for tags means the image alone, which they belong to."""
+    image = images.image("cosigned")
+    signature, attestation = images.image("its signature"), images.image("its attestation")
+    tag = image.digest.replace(":", "-")
+    push_here(library, "library/cosigned/app", ("v1",), image)
+    push_here(library, "library/cosigned/app", (f"{tag}.sig",), signature)
+    push_here(library, "library/cosigned/app", (f"{tag}.att",), attestation)
+    push_here(library, "library/cosigned/app", ("dev",), images.image("not meant"))
+    wanted = [*by_name("library/cosigned/app"), {"type": "tag", "value": "v*"}]
+    there = run(policy(admin, registry, filters=wanted))
+    assert there.status == Status.SUCCESS, log_of(there)
+    assert remote.tags("library/cosigned/app") == {"v1", f"{tag}.sig", f"{tag}.att"}
+    back = policy(admin, registry, pull=True, name="back", dest_namespace="cosigned", filters=wanted)
+    assert run(back).status == Status.SUCCESS
+    pulled = Tag.objects.filter(repository__name="cosigned/app")
+    assert dict(pulled.values_list("name", "artifact__digest")) == {
+        "v1": image.digest,
+        f"{tag}.sig": signature.digest,
+        f"{tag}.att": attestation.digest,
+    }
+
+
 def test_a_tag_that_is_another_artifact_is_moved_only_by_a_policy_that_overrides(
     admin: User, library: Project, registry: Registry, remote: Distribution
 ) -> None:
