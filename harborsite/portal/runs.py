@@ -29,7 +29,7 @@ from harborsite.jobs.kinds import KINDS
 from harborsite.jobs.models import FINAL, Execution, Status, Task, TaskLog, Trigger
 from harborsite.portal import scope
 from harborsite.portal.pages import PortalAdmin
-from harborsite.portal.templatetags.portal import moment
+from harborsite.portal.templatetags.portal import moment, unfolding
 from harborsite.principal import Principal
 
 if TYPE_CHECKING:
@@ -238,13 +238,8 @@ class RunList(PortalAdmin[Execution]):
         counts: Counter[str] = row.__dict__["counts"]
         if not (number := counts.total()):
             return "0"
-        return format_html(
-            '<a class="unfold" href="{0}" hx-get="{0}tasks/" hx-target="closest tr" hx-swap="afterend"'
-            ' aria-expanded="false" aria-label="{1}">{2}</a>',
-            self.url_of(row),
-            ngettext("{count} task", "{count} tasks", number).format(count=number),
-            number,
-        )
+        url, called = self.url_of(row), ngettext("{count} task", "{count} tasks", number).format(count=number)
+        return unfolding(number, called, rows=f"{url}tasks/", page=url)
 
     @admin.action(permissions=["change"], description=gettext_lazy("Stop"))
     def stop_chosen(self, request: HttpRequest, rows: QuerySet[Execution]) -> HttpResponse | None:

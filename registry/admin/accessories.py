@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.html import format_html
 from django.utils.translation import ngettext
 
 from harborsite.portal import scope
@@ -30,20 +29,6 @@ def types_of(repository: Repository, digests: Iterable[str]) -> Types:
 def attached_to(repository: Repository, digest: str) -> QuerySet[Artifact]:
     rows = Artifact.objects.filter(repository=repository, subject_digest=digest)
     return rows.defer("manifest").order_by("-push_time", "-pk")
-
-
-def unfolding(row: Artifact, number: int) -> str:
-    """The link whose accessories come below its row, or without script are shown on the artifact's page."""
-    if not number:
-        return "–"
-    return format_html(
-        '<a class="unfold" href="{}" hx-get="{}" hx-target="closest tr" hx-swap="afterend" aria-expanded="false"'
-        ' aria-label="{}">{}</a>',
-        artifact_url(row.repository.name, row.digest) + "#accessories",
-        artifact_url(row.repository.name, row.digest, "accessories"),
-        counted(number),
-        number,
-    )
 
 
 def counted(number: int) -> str:

@@ -23,7 +23,7 @@ from harborsite.errors import AppError
 from harborsite.portal import scope
 from harborsite.portal.pages import ProjectPartAdmin, form_page
 from harborsite.portal.preferences import pull_client
-from harborsite.portal.templatetags.portal import binary_size, label_chip, moment, short_digest
+from harborsite.portal.templatetags.portal import binary_size, label_chip, moment, short_digest, unfolding
 from projects.models import Label
 from registry import clientlines
 from registry.admin import accessories, copying, parts
@@ -272,7 +272,10 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
 
     @admin.display(description=gettext_lazy("Accessories"))
     def attached(self, row: Artifact) -> str:
-        return accessories.unfolding(row, vars(row)["accessory_count"])
+        if not (number := vars(row)["accessory_count"]):
+            return "–"
+        rows, page = (artifact_url(row.repository.name, row.digest, view) for view in ("accessories", "artifact"))
+        return unfolding(number, accessories.counted(number), rows=rows, page=f"{page}#accessories")
 
     @admin.display(description=gettext_lazy("Size"), ordering="size")
     def size_shown(self, row: Artifact) -> str:

@@ -56,6 +56,18 @@ def pretty_json(text: str) -> str:
         return text
 
 
+def unfolding(number: int, called: str, *, rows: str, page: str) -> SafeString:
+    """So many things that `rows` brings below the row of a list, or without script `page` shows."""
+    return format_html(
+        '<a class="unfold" href="{}" hx-get="{}" hx-target="closest tr" hx-swap="afterend" aria-expanded="false"'
+        ' aria-label="{}">{}</a>',
+        page,
+        rows,
+        called,
+        number,
+    )
+
+
 @register.inclusion_tag("portal/copyable.html")
 def copyable(text: str, label: str = "") -> dict[str, str]:
     """A line of shell with a button that copies it."""
