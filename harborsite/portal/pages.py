@@ -53,6 +53,7 @@ else:
 
 
 M = TypeVar("M", bound=Model)
+R = TypeVar("R", bound=Model)
 MOST_COUNTED = 10_000
 _SELECT_ROW = "Select this object for an action - {}"  # the admin's own words, in its own catalogue
 _SEARCHED = "portal_searched"
@@ -228,8 +229,8 @@ class PortalAdmin(_ModelAdmin[M]):
     def each(
         self,
         request: HttpRequest,
-        rows: Iterable[M],
-        write: Callable[[M], object],
+        rows: Iterable[R],
+        write: Callable[[R], object],
         done: str,
         explain: Callable[[AppError], str] = str,
     ) -> None:

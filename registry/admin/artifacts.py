@@ -39,7 +39,7 @@ from registry.admin.display import (
 )
 from registry.models import Artifact, ArtifactLabel, Repository, Tag
 from registry.oci import grammar
-from registry.policies import trust
+from registry.policies import immutability, trust
 from registry.services import deletes, labels, repositories, tags
 
 _TAGS_SHOWN = 3
@@ -342,6 +342,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         in_repository = Artifact.objects.filter(repository=repository)
         sizes = dict(in_repository.filter(digest__in=[c.digest for c in children]).values_list("digest", "size"))
         names = list(artifact.tags.all())
+        immutable = immutability.Rules(here.project.pk)
         return self.page(
             request,
             "registry/artifact.html",
@@ -355,7 +356,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             additions=parts.of(artifact) if here.allows("artifact-addition:read") else [],
             platform=platform_label(artifact.extra_attrs),
             signed=signed_badges(trust.who_signed(repository.pk, digest)),
-            tags=names,
+            tags=[(tag, immutable.cover(repository.name, tag.name)) for tag in names],
             tag_form=(tag_form or TagForm()) if here.allows("tag:create") else None,
             may_remove_tags=here.allows("tag:delete"),
             may_copy=request.user.is_authenticated and not artifact.is_accessory,
@@ -458,7 +459,6 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
                 submit_label=_("Remove"),
                 back_url=back,
             )
-        for tag in chosen:
-            tags.delete(tag=tag, actor=scope.signed_in(request))
-        messages.success(request, _("{count} removed.").format(count=len(chosen)))
+        user = scope.signed_in(request)
+        self.each(request, chosen, lambda tag: tags.delete(tag=tag, actor=user), _("{count} removed."), explain)
         return HttpResponseRedirect(back)

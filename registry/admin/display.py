@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from harborsite.errors import AppError
 from registry.errors import ReferencedByOthers, TagExists
 from registry.models import Artifact, ArtifactChild, Repository, Tag
+from registry.policies.immutability import TagImmutable
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -37,6 +38,7 @@ _ATTRIBUTES = {
 }
 _REASONS: Mapping[type[AppError], _StrPromise] = {
     ReferencedByOthers: _("An index still lists it: delete the index first."),
+    TagImmutable: _("An immutable tag can be neither moved nor deleted; its artifact and its repository stay as well."),
     TagExists: _("The repository has a tag of this name already."),
 }
 

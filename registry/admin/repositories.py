@@ -17,7 +17,7 @@ from harborsite.portal.pages import ProjectPartAdmin
 from harborsite.portal.templatetags.portal import moment
 from registry import clientlines
 from registry.admin import storage
-from registry.admin.display import listed_artifacts, repository_url
+from registry.admin.display import explain, listed_artifacts, repository_url
 from registry.models import Artifact, Repository
 from registry.services import deletes
 
@@ -93,6 +93,7 @@ class RepositoryAdmin(ProjectPartAdmin[Repository]):
             rows.select_related("project"),
             lambda repository: deletes.delete_repository(repository=repository, actor=user),
             _("{count} deleted."),
+            explain=explain,
             title=_("Delete repositories?"),
             warning=_("All their artifacts and tags go. The space is free after the next garbage collection."),
             submit_label=_("Delete"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from audit.models import AuditLog
@@ -9,6 +11,7 @@ from projects.models import Project, User
 from projects.services.labels import create_label
 from registry.models import Artifact, Repository, Tag
 from registry.oci import media_types
+from registry.policies import immutability
 from registry.services.labels import add_label
 from tests.factories import client_for, make_project, push
 from tests.images import image
@@ -205,3 +208,45 @@ def test_artifacts_are_filtered_by_type_and_label(
         assert "1–1 of 1" in page
     for address in (f"{SHELF}/?type=WASM", f"{SHELF}/?label=999", f"{SHELF}/?label=x"):
         assert "Nothing matches the filter." in client.get(address).content.decode()
+
+
+IMMUTABLE = "An immutable tag can be neither moved nor deleted"
+
+
+def freeze(project: Project, pattern: str, actor: User) -> None:
+    immutability.create_rule(
+        project=project,
+        tag_selectors=[{"kind": "doublestar", "decoration": "matches", "pattern": pattern}],
+        scope_selectors={"repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}]},
+        actor=actor,
+    )
+
+
+def test_of_several_tags_the_immutable_ones_stay_and_the_others_go(
+    alice: User, shelf: Repository, library: Project, signed_in: SignedIn
+) -> None:
+    freeze(library, "1.*", alice)
+    client, image = signed_in(alice), artifact_of(shelf, "1.0")
+    page = client.get(f"{SHELF}@{image.digest}/").content.decode()
+    assert re.findall(r'class="tag">([^<]+)</span> <span class="badge[^>]+>Immutable', page) == ["1.0"]
+    sent = {"_selected_action": ["1.0", "latest"], "confirmed": "yes"}
+    page = client.post(f"{SHELF}@{image.digest}/untag/", sent, follow=True).content.decode()
+    assert f"1.0: {IMMUTABLE}" in page
+    assert "1 removed." in page
+    assert [tag.name for tag in image.tags.all()] == ["1.0"]
+
+
+def test_of_several_artifacts_those_with_an_immutable_tag_stay_and_so_does_their_repository(
+    alice: User, shelf: Repository, library: Project, signed_in: SignedIn
+) -> None:
+    freeze(library, "1.*", alice)
+    client, kept, gone = signed_in(alice), artifact_of(shelf, "1.0"), artifact_of(shelf, "multi")
+    chosen = {"action": "delete_chosen", "index": "0", "confirmed": "yes"}
+    page = client.post(f"{SHELF}/", {**chosen, "_selected_action": [kept.pk, gone.pk]}, follow=True).content.decode()
+    assert f"{kept.digest}: {IMMUTABLE}" in page
+    assert "1 deleted." in page
+    assert list(Artifact.objects.filter(pk__in=[kept.pk, gone.pk])) == [kept]
+    at = "/projects/library/repositories/"
+    page = client.post(at, {**chosen, "_selected_action": [shelf.pk]}, follow=True).content.decode()
+    assert f"library/shelf: {IMMUTABLE}" in page
+    assert Repository.objects.filter(pk=shelf.pk).exists()
