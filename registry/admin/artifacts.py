@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -17,7 +18,7 @@ from django.urls import URLPattern, path, register_converter
 from django.urls.converters import StringConverter
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from harborsite.errors import AppError
 from harborsite.portal import scope
@@ -30,7 +31,9 @@ from registry.admin import accessories, copying, parts
 from registry.admin.display import (
     KINDS,
     artifact_url,
+    copy_buttons,
     explain,
+    first_pull_line,
     kind_label,
     listed_artifacts,
     plain_pairs,
@@ -155,11 +158,13 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         "label_names",
         "pushed",
         "pulled",
+        "copied",
     )
     list_filter = (TaggedFilter, TypeFilter, LabelFilter)
     search_fields = ("digest", "tags__name")
     ordering = ("-push_time", "-id")
-    actions = ("delete_chosen",)
+    actions = ("label_chosen", "delete_chosen")
+    action_bar = "registry/artifact_actions.html"
     empty_text = gettext_lazy("No artifact yet.")
     change_list_template = "registry/artifacts.html"
 
@@ -191,6 +196,9 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Artifact | None = None) -> bool:
         return scope.current(request).allows("artifact:delete")
+
+    def has_label_permission(self, request: HttpRequest) -> bool:
+        return scope.current(request).allows("artifact-label:create")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Artifact]:
         rows = listed_artifacts(Artifact.objects.filter(repository=self._repository(request)))
@@ -237,7 +245,8 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         for label in Label.objects.filter(pk__in={label for artifact, label in attached}).order_by("name"):
             for artifact in (artifact for artifact, borne in attached if borne == label.pk):
                 marks.setdefault(artifact, []).append(label)
-        types = accessories.types_of(self._repository(request), (row.digest for row in rows))
+        repository, client = self._repository(request), pull_client(request)
+        types = accessories.types_of(repository, (row.digest for row in rows))
         for row in rows:
             vars(row).update(
                 signed_by={trust.MAKERS[kind] for kind in types.get(row.digest, ()) if kind in trust.MAKERS},
@@ -245,6 +254,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
                 tags_shown=names.get(row.pk, []),
                 tag_count=counts.get(row.pk, 0),
                 labels_shown=marks.get(row.pk, []),
+                pull_line=first_pull_line(row, names.get(row.pk, []), client),
             )
 
     @admin.display(description=gettext_lazy("Artifact"), ordering="digest")
@@ -256,7 +266,12 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         shown: list[str] = vars(row)["tags_shown"]
         more = vars(row)["tag_count"] - len(shown)
         chips = format_html_join(" ", '<span class="tag" title="{0}">{0}</span>', ((name,) for name in shown))
-        return format_html('{} <span class="more">+{}</span>', chips, more) if more > 0 else chips
+        if more <= 0:
+            return chips
+        says = ngettext("{number} more tag", "{number} more tags", more).format(number=more)
+        return format_html(
+            '{} <a class="more" href="{}#tags" aria-label="{}">+{}</a>', chips, self.url_of(row), says, more
+        )
 
     @admin.display(description=gettext_lazy("Type"), ordering="type")
     def kind(self, row: Artifact) -> str:
@@ -293,6 +308,10 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
     def pulled(self, row: Artifact) -> str:
         return moment(row.pull_time) or _("never")
 
+    @admin.display(description=gettext_lazy("Copy"))
+    def copied(self, row: Artifact) -> str:
+        return copy_buttons(row.digest, vars(row)["pull_line"])
+
     def artifacts(self, request: HttpRequest) -> HttpResponse:
         repository = self._repository(request)
         may_describe = scope.current(request).allows("repository:update")
@@ -303,8 +322,22 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             crumbs=[(repository.short_name, "")],
             describe_url=repository_url(repository, "describe") if may_describe else None,
             pull_lines=clientlines.pull(repository.name, "TAG", first=pull_client(request)),
+            offered=self._usable_labels(request)[:_LABELS_OFFERED] if self.has_label_permission(request) else [],
             action_buttons=[("delete_chosen", _("Delete"))] if self.has_delete_permission(request) else [],
         )
+
+    def _usable_labels(self, request: HttpRequest) -> QuerySet[Label]:
+        return Label.objects.filter(space__in=[0, scope.current(request).project.pk])
+
+    @admin.action(permissions=["label"], description=gettext_lazy("Add label"))
+    def label_chosen(self, request: HttpRequest, rows: QuerySet[Artifact]) -> None:
+        user, chosen = scope.signed_in(request), request.POST.get("label", "")
+        if not (chosen.isascii() and chosen.isdigit()):
+            self.message_user(request, _("Choose a label."), messages.ERROR)
+            return
+        add = partial(labels.add_label, label_id=int(chosen), actor=user)
+        artifacts = rows.select_related("repository__project")
+        self.each(request, artifacts, lambda artifact: add(artifact=artifact), _("{count} changed."), explain)
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Artifact]) -> HttpResponse | None:
@@ -352,7 +385,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             repository=repository,
             artifact=artifact,
             kind=kind_label(artifact),
-            **self._labels(here, artifact),
+            **self._labels(request, artifact),
             additions=parts.of(artifact) if here.allows("artifact-addition:read") else [],
             platform=platform_label(artifact.extra_attrs),
             signed=signed_badges(trust.who_signed(repository.pk, digest)),
@@ -374,13 +407,13 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         rows = Artifact.objects.select_related("repository__project")
         return get_object_or_404(rows, repository=self._repository(request), digest=digest)
 
-    def _labels(self, here: scope.Scope, artifact: Artifact) -> dict[str, Any]:
+    def _labels(self, request: HttpRequest, artifact: Artifact) -> dict[str, Any]:
         """The labels on it, and those that the visitor may still put on it."""
+        here = scope.current(request)
         own = list(Label.objects.filter(pk__in=artifact.labelled.values("label")))
         others: list[Label] = []
         if here.allows("artifact-label:create"):
-            usable = Label.objects.filter(space__in=[0, here.project.pk])
-            others = list(usable.exclude(pk__in=[label.pk for label in own])[:_LABELS_OFFERED])
+            others = list(self._usable_labels(request).exclude(pk__in=[label.pk for label in own])[:_LABELS_OFFERED])
         return {"labels": own, "other_labels": others, "may_unlabel": here.allows("artifact-label:delete")}
 
     def label(self, request: HttpRequest, digest: str) -> HttpResponse:

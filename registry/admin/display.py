@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from harborsite.errors import AppError
+from harborsite.portal.templatetags.portal import short_digest
+from registry import clientlines
 from registry.errors import ReferencedByOthers, TagExists
 from registry.models import Artifact, ArtifactChild, Repository, Tag
+from registry.oci import media_types
 from registry.policies.immutability import TagImmutable
 
 if TYPE_CHECKING:
@@ -76,6 +80,27 @@ def platform_label(attributes: dict[str, Any]) -> str:
     """`linux/arm64/v8`, as far as it is known."""
     parts = [attributes.get(key) for key in ("os", "architecture", "variant")]
     return "/".join(str(part) for part in parts if part)
+
+
+def first_pull_line(artifact: Artifact, tags: Sequence[str], client: str) -> str:
+    """By digest, which stays what it is; a chart has none but by its tag."""
+    named = tags[0] if tags and artifact.type == media_types.CHART else artifact.digest
+    return clientlines.pull(artifact.repository.name, named, artifact.type, first=client)[0][1]
+
+
+def copy_buttons(digest: str, pull_line: str) -> str:
+    """What one takes along from a row of the list."""
+    return format_html_join(
+        " ",
+        '<button type="button" class="copy" data-copy="{}" data-done="{}" aria-label="{}: {}">{}</button>',
+        (
+            (text, _("Copied"), copies, short_digest(digest), label)
+            for text, label, copies in (
+                (digest, _("Digest"), _("Copy digest")),
+                (pull_line, _("Pull command"), _("Copy pull command")),
+            )
+        ),
+    )
 
 
 def plain_pairs(attributes: dict[str, Any]) -> list[tuple[str, str]]:

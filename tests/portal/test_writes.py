@@ -9,7 +9,7 @@ import pytest
 from audit.models import AuditLog
 from projects.models import Project, User
 from projects.services.labels import create_label
-from registry.models import Artifact, Repository, Tag
+from registry.models import Artifact, ArtifactLabel, Repository, Tag
 from registry.oci import media_types
 from registry.policies import immutability
 from registry.services.labels import add_label
@@ -250,3 +250,37 @@ def test_of_several_artifacts_those_with_an_immutable_tag_stay_and_so_does_their
     page = client.post(at, {**chosen, "_selected_action": [shelf.pk]}, follow=True).content.decode()
     assert f"library/shelf: {IMMUTABLE}" in page
     assert Repository.objects.filter(pk=shelf.pk).exists()
+
+
+@pytest.mark.parametrize("who", ["maintainer", "developer", "guest", "nobody"])
+def test_several_artifacts_get_a_label_at_once_by_role(
+    who: str, people: People, shelf: Repository, library: Project, commons: Project, alice: User, signed_in: SignedIn
+) -> None:
+    new, foreign = (
+        create_label(name=name, description="", color="#0065AB", actor=alice, project=project)
+        for name, project in (("reviewed", library), ("elsewhere", commons))
+    )
+    client, rows = signed_in(people[who]), [artifact_of(shelf, tag) for tag in ("1.0", "multi")]
+    may = who in {"maintainer", "developer"}
+    listed = client.get(f"{SHELF}/").content.decode()
+    assert ('value="label_chosen"' in listed) == may
+    assert "elsewhere" not in listed
+    sent = {"action": "label_chosen", "index": "0", "label": new.pk, "_selected_action": [row.pk for row in rows]}
+    told = [client.post(f"{SHELF}/", sent, follow=True).content.decode() for _ in range(2)]
+    assert ArtifactLabel.objects.filter(label=new).count() == (2 if may else 0)
+    if may:
+        assert "2 changed." in told[0]
+        assert all(f"{row.digest}: label {new.pk} is already added" in told[1] for row in rows)
+        for label, reason in ((foreign.pk, f"label {foreign.pk} not found"), ("x", "Choose a label.")):
+            assert reason in client.post(f"{SHELF}/", {**sent, "label": label}, follow=True).content.decode()
+    assert not ArtifactLabel.objects.filter(label=foreign).exists()
+
+
+def test_digest_and_pull_command_are_copied_from_the_list_and_all_its_tags_are_a_step_away(
+    alice: User, shelf: Repository, signed_in: SignedIn
+) -> None:
+    image = make_artifact(shelf, *(f"v{number}" for number in range(5)))
+    page = signed_in(alice).get(f"{SHELF}/").content.decode()
+    for line in (image.digest, f"docker pull testserver/library/shelf@{image.digest}"):
+        assert f'data-copy="{line}"' in page
+    assert f'href="{SHELF}@{image.digest}/#tags" aria-label="2 more tags">+2</a>' in page
