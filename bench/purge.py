@@ -30,17 +30,21 @@ def main() -> int:
         return write()
     if options.inside == "purge":
         return measure(options.rows)
+    return in_an_installation("bench.purge", options.database, "--inside=purge", f"--rows={options.rows}")
+
+
+def in_an_installation(module: str, database: str, *arguments: str) -> int:
+    """Run `python -m module arguments` with a fresh data volume and database; returns its exit status."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (directory / "harbor.cfg").write_text("data_volume = ./data\n")
-        database = {"HARBOR_DATABASE": "sqlite"}
-        if options.database == "mariadb":
-            database = stack.enter_context(stack.enter_context(mariadb()).database())
-        env = os.environ | database | {"HARBOR_CFG": str(directory / "harbor.cfg")}
+        env = {"HARBOR_DATABASE": "sqlite"}
+        if database == "mariadb":
+            env = stack.enter_context(stack.enter_context(mariadb()).database())
+        env = os.environ | env | {"HARBOR_CFG": str(directory / "harbor.cfg")}
         env |= {"DJANGO_SETTINGS_MODULE": "harborsite.settings"}
         subprocess.run([sys.executable, ROOT / "manage.py", "prepare"], env=env, check=True, stdout=subprocess.DEVNULL)
-        argv = [sys.executable, "-m", "bench.purge", "--inside=purge", f"--rows={options.rows}"]
-        return subprocess.run(argv, env=env, check=False).returncode
+        return subprocess.run([sys.executable, "-m", module, *arguments], env=env, check=False).returncode
 
 
 def measure(rows: int) -> int:

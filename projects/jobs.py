@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harborsite.jobs.runner import Job
-from projects.webhooks import delivery
+from projects.webhooks import delivery, many
 
 
 def deliver(job: Job) -> None:
@@ -14,3 +14,8 @@ def deliver(job: Job) -> None:
         payload=str(job.attrs["payload"]),
         log=job.log,
     )
+
+
+def make_deliveries(job: Job) -> None:
+    """Make the deliveries of many events; the job of WEBHOOK_EVENTS."""
+    many.make_deliveries(job)

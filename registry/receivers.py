@@ -9,17 +9,18 @@ from harborsite.config import current
 from harborsite.jobs.models import Status
 from projects.models import Project
 from projects.services import quotas
-from projects.webhooks import Event, notify
+from projects.webhooks import Event, notify, notify_of_many
 from projects.webhooks.events import is_wanted
 from registry import signals
 from registry.models import Repository, RetentionPolicy
 from registry.policies.judgement import Candidate
+from registry.signals import Gone
 
 
 def connect() -> None:
     signals.artifact_pushed.connect(_pushed, dispatch_uid="registry.receivers")
     signals.artifact_pulled.connect(_pulled, dispatch_uid="registry.receivers")
-    signals.artifact_deleted.connect(_deleted, dispatch_uid="registry.receivers")
+    signals.artifacts_deleted.connect(_deleted, dispatch_uid="registry.receivers")
     signals.quota_exceeded.connect(_exceeded, dispatch_uid="registry.receivers")
     signals.retention_done.connect(_retained, dispatch_uid="registry.receivers")
 
@@ -35,17 +36,34 @@ def _pulled(*, project_id: int, repository: str, digest: str, tag: str, username
     _tell(Event.PULL_ARTIFACT, project_id, repository, digest, tag, username)
 
 
-def _deleted(*, project_id: int, repository: str, digest: str, tags: tuple[str, ...], username: str, **_: Any) -> None:
-    _tell(Event.DELETE_ARTIFACT, project_id, repository, digest, next(iter(tags), ""), username)
+def _deleted(
+    *, project_id: int, repository: str, username: str, artifacts: Sequence[Gone], repository_goes: bool, **_: Any
+) -> None:
+    """One event for each, in the transaction that deletes them. As in Harbor, it has the first tag alone, and no date
+    of a repository that goes as well.
+    """
+    if not is_wanted(Event.DELETE_ARTIFACT, project_id):
+        return
+    shape = _repository(project_id, repository)
+    if repository_goes:
+        shape.pop("date_created", None)
+    events = [
+        {"resources": [_resource(repository, each.digest, next(iter(each.tags), ""))], "repository": shape}
+        for each in artifacts
+    ]
+    notify_of_many(event=Event.DELETE_ARTIFACT, project_id=project_id, operator=username, events=events)
 
 
 def _tell(event: Event, project_id: int, repository: str, digest: str, tag: str, username: str) -> None:
     if not is_wanted(event, project_id):
         return
-    where = f"{repository}:{tag}" if tag else f"{repository}@{digest}"
-    resource = {"digest": digest, "tag": tag or digest, "resource_url": f"{current().registry_host}/{where}"}
-    data = {"resources": [resource], "repository": _repository(project_id, repository)}
+    data = {"resources": [_resource(repository, digest, tag)], "repository": _repository(project_id, repository)}
     notify(event=event, project_id=project_id, operator=username, data=data)
+
+
+def _resource(repository: str, digest: str, tag: str) -> dict[str, str]:
+    where = f"{repository}:{tag}" if tag else f"{repository}@{digest}"
+    return {"digest": digest, "tag": tag or digest, "resource_url": f"{current().registry_host}/{where}"}
 
 
 def _exceeded(

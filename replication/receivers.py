@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,7 +13,8 @@ from harborsite.errors import AppError
 from harborsite.jobs import signals as job_signals
 from harborsite.jobs.models import Status, Trigger
 from registry import signals
-from replication.filters import Filters
+from registry.signals import Gone
+from replication.filters import Candidate, Filters
 from replication.models import VENDOR_TYPE, ReplicationPolicy
 from replication.services import executions, telling
 from replication.services.planning import COPY, DELETION, TAG_DELETION
@@ -25,7 +27,7 @@ def connect() -> None:
     job_signals.task_changed.connect(_task_changed, dispatch_uid="replication.task_changed")
     signals.artifact_pushed.connect(_pushed, dispatch_uid="replication.pushed")
     signals.tag_created.connect(_tagged, dispatch_uid="replication.tagged")
-    signals.artifact_deleted.connect(_deleted, dispatch_uid="replication.deleted")
+    signals.artifacts_deleted.connect(_deleted, dispatch_uid="replication.deleted")
     signals.tag_deleted.connect(_untagged, dispatch_uid="replication.untagged")
 
 
@@ -35,30 +37,36 @@ def _task_changed(*, task_id: int, vendor_type: str, status: Status, **_: Any) -
 
 
 def _pushed(*, repository: str, digest: str, tags: tuple[str, ...], **_: Any) -> None:
-    _start(COPY, repository, digest, tags)
+    _start(COPY, repository, [Candidate(digest, tags)])
 
 
 def _tagged(*, repository: str, digest: str, tag: str, **_: Any) -> None:
-    _start(COPY, repository, digest, (tag,))
+    _start(COPY, repository, [Candidate(digest, (tag,))])
 
 
-def _deleted(*, repository: str, digest: str, tags: tuple[str, ...], **_: Any) -> None:
-    _start(DELETION, repository, digest, tags)
+def _deleted(*, repository: str, artifacts: Sequence[Gone], **_: Any) -> None:
+    """In the transaction that deletes them: the executions are there with it or not at all."""
+    _start(DELETION, repository, [Candidate(each.digest, each.tags) for each in artifacts])
 
 
 def _untagged(*, repository: str, digest: str, tag: str, **_: Any) -> None:
-    _start(TAG_DELETION, repository, digest, (tag,))
+    _start(TAG_DELETION, repository, [Candidate(digest, (tag,))])
 
 
-def _start(operation: str, repository: str, digest: str, tags: tuple[str, ...]) -> None:
+def _start(operation: str, repository: str, artifacts: Sequence[Candidate]) -> None:
     """One query where no policy waits for events. The plan of an accessory, pushed without a tag, finds its subject."""
     for policy in _waiting():
         if operation != COPY and not policy.replicate_deletion:
             continue
         filters = Filters(policy.filters)
-        if not filters.means_repository(repository) or (tags and not any(map(filters.means_tag, tags))):
+        meant = [each for each in artifacts if not each.tags or any(map(filters.means_tag, each.tags))]
+        if not meant or not filters.means_repository(repository):
             continue
-        event = {"operation": operation, "repository": repository, "digest": digest, "tags": list(tags)}
+        event = {
+            "operation": operation,
+            "repository": repository,
+            "artifacts": [{"digest": each.digest, "tags": list(each.tags)} for each in meant],
+        }
         try:
             executions.start(policy=policy, trigger=Trigger.EVENT, event=event)
         except AppError:

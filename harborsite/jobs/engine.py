@@ -27,13 +27,15 @@ def start(
     vendor_id: int = 0,
     trigger: Trigger = Trigger.MANUAL,
     extra_attrs: Mapping[str, object] | None = None,
+    tasks: Iterable[Mapping[str, object]] | None = None,
     actor: Principal | str | None = None,
 ) -> Execution:
     """A new execution; its tasks run as soon as the current transaction commits.
 
+    `tasks` are their parameters, where they are known and not the execution's own.
     `actor`, here and below, is the person who asked for it, to be written down.
     """
-    kind = KINDS[vendor_type]
+    is_to_launch = tasks is None and bool(KINDS[vendor_type].launch)
     with transaction.atomic():
         execution = Execution.objects.create(
             vendor_type=vendor_type,
@@ -41,13 +43,13 @@ def start(
             trigger=trigger,
             extra_attrs=dict(extra_attrs or {}),
             start_time=timezone.now(),
-            launched=not kind.launch,
+            launched=not is_to_launch,
         )
         signals.tell(actor, Action.START, vendor_type, execution=execution.pk, vendor_id=vendor_id)
-        if kind.launch:
+        if is_to_launch:
             queue.push(queue.LAUNCH, execution.pk)
         else:
-            add_tasks(execution=execution, parameters=[execution.extra_attrs])
+            add_tasks(execution=execution, parameters=[execution.extra_attrs] if tasks is None else tasks)
     return execution
 
 
@@ -141,10 +143,10 @@ def resume(*, vendor_type: str, actor: Principal | str | None = None) -> None:
             queue.push(queue.RUN, task_id)
 
 
-def due_tasks(vendor_type: str, moment: datetime) -> list[int]:
+def due_tasks(vendor_type: str, moment: datetime, *, most: int | None = None) -> list[int]:
     """Waiting tasks of this kind whose time has come, oldest first."""
     waiting = Task.objects.filter(status=Status.PENDING, vendor_type=vendor_type)
-    return list(waiting.exclude(not_before__gt=moment).order_by("pk").values_list("pk", flat=True))
+    return list(waiting.exclude(not_before__gt=moment).order_by("pk").values_list("pk", flat=True)[:most])
 
 
 def refresh(execution_id: int) -> None:

@@ -25,6 +25,7 @@ CHECK_STORAGE = "CHECK_STORAGE"
 PURGE_AUDIT_LOG = "PURGE_AUDIT_LOG"
 WEBHOOK = "WEBHOOK"
 SLACK = "SLACK"
+WEBHOOK_EVENTS = "WEBHOOK_EVENTS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ KINDS: Mapping[str, Kind] = {
     REPLICATION: Kind("replication.jobs.run", launch="replication.jobs.launch", max_attempts=3),
     WEBHOOK: Kind("projects.jobs.deliver", max_attempts=3),
     SLACK: Kind("projects.jobs.deliver", max_attempts=3, concurrency=1),
+    WEBHOOK_EVENTS: Kind("projects.jobs.make_deliveries", max_attempts=10, concurrency=1, keep=10),
     GARBAGE_COLLECTION: Kind("registry.jobs.collect", concurrency=1),
     CHECK_STORAGE: Kind("registry.jobs.check_storage", concurrency=1, keep=10),
     PURGE_AUDIT_LOG: Kind("audit.jobs.remove_old", concurrency=1, keep=10),

@@ -44,6 +44,10 @@ class StopJob(Exception):
     """Raised inside a job that was asked to stop, whose task another worker has taken over, or whose worker leaves."""
 
 
+class Later(Exception):
+    """Raised by a job that can do nothing at present: it goes on when what else waits has had its turn."""
+
+
 class PermanentError(Exception):
     """A failure that no retry will mend."""
 
@@ -80,10 +84,13 @@ class Job:
         """Whether somebody asked for the task's end."""
         return self._ending.is_set()
 
-    def remember(self, **attrs: object) -> None:
-        """Keep results or a cursor in the task's parameters, for a resumed run and for those who look."""
+    def remember(self, **attrs: object) -> bool:
+        """Keep results or a cursor in the task's parameters, for a resumed run and for those who look.
+
+        False where nothing was kept, because another worker has taken over.
+        """
         self.attrs.update(attrs)
-        self._mine().update(extra_attrs=self.attrs, update_time=timezone.now())
+        return bool(self._mine().update(extra_attrs=self.attrs, update_time=timezone.now()))
 
     def flush(self) -> None:
         """Write the gathered log lines and the progress."""
@@ -210,6 +217,8 @@ def _outcome(job: Job) -> tuple[Status, str, bool]:
             return Status.PENDING, "", True
         job.log("stopped")
         return Status.STOPPED, "", False
+    except Later:
+        return Status.PENDING, "", True
     except PermanentError as error:
         job.log(str(error), "ERROR")
         return Status.ERROR, str(error), False
@@ -252,5 +261,5 @@ def back_off(failures: int) -> float:
 def _wake_next(vendor_type: str) -> None:
     """A place has become free: offer it to the kind's next waiting task."""
     if KINDS[vendor_type].concurrency:
-        for task_id in engine.due_tasks(vendor_type, timezone.now())[:1]:
+        for task_id in engine.due_tasks(vendor_type, timezone.now(), most=1):
             queue.push(queue.RUN, task_id)

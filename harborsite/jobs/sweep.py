@@ -131,6 +131,7 @@ def trim(job: Job) -> None:
         job.check_stop()
         keep = KINDS[vendor_type].keep if vendor_type in KINDS else 0
         finished = Execution.objects.filter(vendor_type=vendor_type, vendor_id=vendor_id, status__in=FINAL)
-        old = list(finished.order_by("-pk").values_list("pk", flat=True)[keep : keep + BATCH])
-        removed += Execution.objects.filter(pk__in=old).delete()[0]
+        while old := list(finished.order_by("-pk").values_list("pk", flat=True)[keep : keep + BATCH]):
+            removed += Execution.objects.filter(pk__in=old).delete()[0]
+            job.check_stop()
     job.log(f"{removed} rows of old executions removed")

@@ -41,6 +41,7 @@ _DIGITS = 18  # of a number that the databases take
 _LIST_SECONDS, _ONE_SECONDS = 5, 2  # between two looks of a page that shows something running
 _PAYLOAD = "payload"  # the parameter that is a message to somebody, shown by itself
 _MOST_BELOW = 50  # tasks below a row; the page of the execution has all
+_LONG = {_PAYLOAD, "events"}  # parameters that no list of them shows
 _LOG_PARTS = 2_000  # newest parts of a log that a page shows
 
 _KINDS: Mapping[str, _StrPromise] = {
@@ -54,6 +55,7 @@ _KINDS: Mapping[str, _StrPromise] = {
     "SLACK": gettext_lazy("Message to Slack"),
     "SYSTEM_ARTIFACT_CLEANUP": gettext_lazy("Clean-up of abandoned uploads"),
     "WEBHOOK": gettext_lazy("Webhook"),
+    "WEBHOOK_EVENTS": gettext_lazy("Events for webhooks"),
 }
 _LOOKS = {Status.SUCCESS: "role", Status.ERROR: "off", Status.STOPPED: "warn", Status.RUNNING: "public"}
 
@@ -296,11 +298,11 @@ class TaskList(PortalAdmin[Task]):
 
     def facts(self, execution: Execution) -> list[tuple[_StrOrPromise, str]]:
         """What an execution was told, for its page."""
-        return [(name, str(value)) for name, value in execution.extra_attrs.items() if name != _PAYLOAD]
+        return [(name, str(value)) for name, value in execution.extra_attrs.items() if name not in _LONG]
 
     @admin.display(description=gettext_lazy("Task"), ordering="pk")
     def task(self, row: Task) -> str:
-        told = [pair for pair in row.extra_attrs.items() if pair[0] != _PAYLOAD]
+        told = [pair for pair in row.extra_attrs.items() if pair[0] not in _LONG]
         lines = [format_html('<br><span class="more mono">{}: {}</span>', *pair) for pair in told]
         return format_html("{}" + "{}" * len(lines), row.pk, *lines)
 

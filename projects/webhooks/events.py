@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import models, transaction
@@ -70,18 +71,28 @@ def notify(*, event: Event, project_id: int, operator: str, data: Mapping[str, A
     """Start one delivery for each target of each policy that wants the event."""
     if not params.get(params.NOTIFICATION_ENABLE):
         return
-    policies = WebhookPolicy.objects.filter(project=project_id, enabled=True)
     with transaction.atomic():
-        for policy in policies:
-            if event in policy.event_types:
-                tell(policy=policy, event=event, operator=operator, data=data)
+        for policy in wanting(event, project_id):
+            tell(policy=policy, event=event, operator=operator, data=data)
+
+
+def wanting(event: Event, project_id: int) -> list[WebhookPolicy]:
+    """The project's policies that are to be told of it."""
+    policies = WebhookPolicy.objects.filter(project=project_id, enabled=True).order_by("pk")
+    return [policy for policy in policies if event in policy.event_types]
 
 
 def tell(
-    *, policy: WebhookPolicy, event: Event, operator: str, data: Mapping[str, Any], trigger: Trigger = Trigger.EVENT
+    *,
+    policy: WebhookPolicy,
+    event: Event,
+    operator: str,
+    data: Mapping[str, Any],
+    trigger: Trigger = Trigger.EVENT,
+    moment: datetime | None = None,
 ) -> list[Execution]:
-    """Start one delivery for each target of this policy."""
-    moment = timezone.now()
+    """Start one delivery for each target of this policy; `moment` is when it happened, if that was not now."""
+    moment = moment or timezone.now()
     deliveries = []
     for target in policy.targets:
         payload = payloads.build(policy=policy, target=target, event=event, operator=operator, data=data, moment=moment)

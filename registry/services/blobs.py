@@ -221,6 +221,16 @@ def let_go(*, project: Project, repository_name: str, digests: Collection[str]) 
     return freed
 
 
+def let_some_go(*, project: Project, repository_name: str) -> bool:
+    """Stop counting some blobs of a repository without artifacts; in the caller's transaction. Whether there were so
+    many that more may be left.
+    """
+    links = BlobLink.objects.filter(repository_name=repository_name, counted=True)
+    digests = list(links.values_list("blob__digest", flat=True)[:_IN_LIST])
+    let_go(project=project, repository_name=repository_name, digests=digests)
+    return len(digests) == _IN_LIST
+
+
 def count_again(*, project: Project, links: Collection[int]) -> None:
     """Charge the quota for links that it had stopped counting; in the caller's transaction."""
     let_go_before = BlobLink.objects.filter(pk__in=links, counted=False)

@@ -23,6 +23,8 @@ from registry.models import Artifact, ArtifactChild, ArtifactReference, Reposito
 from registry.policies import immutability
 from registry.services import blobs
 
+PIECE = 200  # artifacts of a repository that go in one transaction
+
 
 @retried
 def delete_artifact(*, artifact: Artifact, actor: Principal | str) -> None:
@@ -60,27 +62,41 @@ def delete_untagged(*, artifact: Artifact, pushed_before: datetime, actor: Princ
     return len(doomed)
 
 
-@retried
 def delete_repository(*, repository: Repository, actor: Principal | str) -> None:
-    """Delete everything in the repository, and the repository."""
+    """Delete everything in the repository, and the repository.
+
+    A large one goes in pieces, so that others write in between: the newest first, as an index is newer than what it
+    lists. One that a crash broke off is gone on with by deleting it again.
+    """
+    immutability.check_delete(repository=repository, tags=repository.tags.values_list("name", flat=True))
+    _delete_piece(repository, actor, is_first=True)
+    while Repository.objects.filter(pk=repository.pk).exists():
+        _delete_piece(repository, actor, is_first=False)
+
+
+@retried
+def _delete_piece(repository: Repository, actor: Principal | str, *, is_first: bool) -> None:
+    """Delete some of the repository's artifacts; after the last of them let some blobs go; then the repository itself.
+
+    The first piece says who did it.
+    """
     with transaction.atomic():
         quotas.hold(project_id=repository.project_id)
-        immutability.check_delete(repository=repository, tags=repository.tags.values_list("name", flat=True))
-        everything = list(Artifact.objects.filter(repository=repository).defer("manifest"))
-        tags = _tags_of(everything)
-        _drop(repository, everything)
-        for artifact in everything:
-            _announce(repository, artifact, tags.get(artifact.pk, ()), actor)
-        repository_id, project_id = repository.pk, repository.project_id
-        Repository.objects.filter(pk=repository_id).delete()
-        audit.record(
-            actor=actor,
-            operation=Operation.DELETE,
-            resource_type=ResourceType.REPOSITORY,
-            resource=repository.name,
-            project_id=project_id,
-        )
-        signals.announce(signals.repository_deleted, Repository, repository=repository.name, project_id=project_id)
+        newest = Artifact.objects.filter(repository=repository).defer("manifest").order_by("-pk")
+        doomed = list(newest[:PIECE])
+        _delete(repository, doomed, actor, repository_goes=True)
+        if is_first:
+            audit.record(
+                actor=actor,
+                operation=Operation.DELETE,
+                resource_type=ResourceType.REPOSITORY,
+                resource=repository.name,
+                project_id=repository.project_id,
+            )
+        if len(doomed) < PIECE and not blobs.let_some_go(project=repository.project, repository_name=repository.name):
+            Repository.objects.filter(pk=repository.pk).delete()
+            names = {"repository": repository.name, "project_id": repository.project_id}
+            signals.announce(signals.repository_deleted, Repository, **names)
 
 
 def _is_listed(repository: Repository, digest: str, *, but_not_by: Sequence[int]) -> bool:
@@ -113,11 +129,16 @@ def with_dependents(first: Artifact, *, pushed_before: datetime | None = None) -
     return list(doomed.values())
 
 
-def _delete(repository: Repository, doomed: Sequence[Artifact], actor: Principal | str) -> None:
+def _delete(
+    repository: Repository, doomed: Sequence[Artifact], actor: Principal | str, *, repository_goes: bool = False
+) -> None:
+    """Remove the artifacts and say so, in the caller's transaction; of a repository that goes, only the webhooks and
+    replications are told of each.
+    """
     tags = _tags_of(doomed)
     immutability.check_delete(repository=repository, tags=(name for names in tags.values() for name in names))
-    _drop(repository, doomed)
-    for artifact in doomed:
+    _drop(repository, doomed, repository_goes=repository_goes)
+    for artifact in () if repository_goes else doomed:
         audit.record(
             actor=actor,
             operation=Operation.DELETE,
@@ -126,7 +147,14 @@ def _delete(repository: Repository, doomed: Sequence[Artifact], actor: Principal
             project_id=repository.project_id,
             data={"digest": artifact.digest},
         )
-        _announce(repository, artifact, tags.get(artifact.pk, ()), actor)
+    signals.artifacts_deleted.send(
+        sender=Artifact,
+        project_id=repository.project_id,
+        repository=repository.name,
+        repository_goes=repository_goes,
+        artifacts=[signals.Gone(artifact.digest, tuple(tags.get(artifact.pk, ()))) for artifact in doomed],
+        username=audit.name_of(actor),
+    )
 
 
 def _tags_of(doomed: Sequence[Artifact]) -> dict[int, list[str]]:
@@ -138,24 +166,11 @@ def _tags_of(doomed: Sequence[Artifact]) -> dict[int, list[str]]:
     return tags
 
 
-def _announce(repository: Repository, artifact: Artifact, tags: Sequence[str], actor: Principal | str) -> None:
-    signals.announce(
-        signals.artifact_deleted,
-        Artifact,
-        artifact_id=artifact.pk,
-        repository=repository.name,
-        digest=artifact.digest,
-        tags=tuple(tags),
-        project_id=repository.project_id,
-        username=audit.name_of(actor),
-    )
-
-
-def _drop(repository: Repository, doomed: Sequence[Artifact]) -> None:
+def _drop(repository: Repository, doomed: Sequence[Artifact], *, repository_goes: bool) -> None:
     """Remove the rows and give the quota back what no other artifact of the project holds."""
     pks = [artifact.pk for artifact in doomed]
     needed: set[str] = set()
-    for some in blobs.chunks(pks):
+    for some in () if repository_goes else blobs.chunks(pks):
         needed.update(ArtifactReference.objects.filter(artifact__in=some).values_list("digest", flat=True))
     freed = sum(_manifest_bytes_freed(repository, some) for some in blobs.chunks(pks))
     for some in blobs.chunks(pks):

@@ -88,8 +88,8 @@ def _copies(policy: ReplicationPolicy, event: Mapping[str, Any] | None) -> list[
     filters = Filters(policy.filters)
     with closing(open_source(policy)) as source:
         if event:
-            found = source.listing(event["repository"], filters, event["digest"])
-            listings: Iterable[Listing] = [found] if found else []
+            found = [source.listing(event["repository"], filters, each["digest"]) for each in event["artifacts"]]
+            listings: Iterable[Listing] = filter(None, found)
         else:
             listings = Flow().patiently(lambda: list(source.listings(filters)))
         return [_copy(policy, filters, listing) for listing in listings if listing.artifacts]
@@ -115,10 +115,11 @@ def _deletions(policy: ReplicationPolicy, event: Mapping[str, Any]) -> list[dict
     filters, name = Filters(policy.filters), event["repository"]
     if not filters.means_repository(name):
         return []
-    tags = [tag for tag in event["tags"] if filters.means_tag(tag)]
-    if (event["tags"] and not tags) or (not event["tags"] and not filters.means_tag("")):
+    meant = [_meant(filters, each) for each in event["artifacts"]]
+    artifacts = [each for each in meant if each is not None]
+    if not artifacts:
         return []
-    dst, count = destination(policy, name), max(len(tags), 1)
+    dst, count = destination(policy, name), sum(max(len(each["tags"]), 1) for each in artifacts)
     return [
         {
             "operation": event["operation"],
@@ -126,7 +127,14 @@ def _deletions(policy: ReplicationPolicy, event: Mapping[str, Any]) -> list[dict
             "src_resource": f"{name} [{count} item(s) in total]",
             "dst_resource": f"{dst} [{count} item(s) in total]",
             "dst_repository": dst,
-            "digest": event["digest"],
-            "tags": tags,
+            "artifacts": artifacts,
         }
     ]
+
+
+def _meant(filters: Filters, artifact: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The artifact with those of its tags that are meant; None if nothing of it is."""
+    tags = [tag for tag in artifact["tags"] if filters.means_tag(tag)]
+    if not tags and (artifact["tags"] or not filters.means_tag("")):
+        return None
+    return {"digest": artifact["digest"], "tags": tags}

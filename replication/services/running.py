@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from harborsite.errors import AppError
 from harborsite.jobs.runner import Job, PermanentError
 from registry.oci.digest import Digest
+from replication.adapters.base import Target
 from replication.errors import ProxyCacheTarget
 from replication.filters import Candidate, Filters
 from replication.flow import Flow, is_temporary
@@ -65,19 +66,45 @@ def _copy(job: Job) -> None:
 
 
 def _delete(job: Job) -> None:
-    policy = policy_of(job.execution)
-    attrs: Any = job.attrs
-    repository, flow = str(attrs["dst_repository"]), Flow()
+    policy, flow = policy_of(job.execution), Flow()
     with _logged(job, flow), closing(open_target(policy)) as target:
+        left = dict(_deletions(job, target))
+        while left:
+            refused = _tried(left, flow, job)
+            if len(refused) == len(left):
+                raise next(iter(refused.values()))
+            left = {name: left[name] for name in refused}  # an index keeps what it lists, until it has gone itself
+
+
+def _deletions(job: Job, target: Target) -> Iterator[tuple[str, Callable[[], None]]]:
+    """What is to be deleted, and how."""
+    attrs: Any = job.attrs
+    repository = str(attrs["dst_repository"])
+    for each in attrs["artifacts"]:
         if attrs["operation"] == TAG_DELETION:
-            for tag in attrs["tags"]:
-                job.check_stop()
-                flow.patiently(partial(target.delete_tag, repository, tag))
-                job.log(f"{repository}:{tag} deleted")
+            for tag in each["tags"]:
+                yield f"{repository}:{tag}", partial(target.delete_tag, repository, tag)
         else:
-            digest = Digest.parse(attrs["digest"])
-            flow.patiently(lambda: target.delete_artifact(repository, digest))
-            job.log(f"{repository}@{digest} deleted")
+            digest = Digest.parse(each["digest"])
+            yield f"{repository}@{digest}", partial(target.delete_artifact, repository, digest)
+
+
+def _tried(steps: Mapping[str, Callable[[], None]], flow: Flow, job: Job) -> dict[str, AppError]:
+    """Take each step; what the target refuses keeps none of the others from being taken."""
+    refused: dict[str, AppError] = {}
+    for number, (name, step) in enumerate(steps.items(), 1):
+        job.check_stop()
+        try:
+            flow.patiently(step)
+        except AppError as error:
+            if is_temporary(error):
+                raise
+            refused[name] = error
+            job.log(f"{name}: {error.message}", "WARNING")
+        else:
+            job.log(f"{name} deleted")
+        job.progress(number - len(refused), len(steps), "artifacts")
+    return refused
 
 
 @contextmanager

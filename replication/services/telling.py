@@ -75,6 +75,4 @@ def _side(policy: ReplicationPolicy, repository: str, *, is_local: bool) -> dict
 
 def _references(attrs: Any) -> list[str]:
     """The tags, and the digests of what has none."""
-    if "artifacts" in attrs:
-        return [name for each in attrs["artifacts"] for name in each["tags"] or [each["digest"]]]
-    return list(attrs["tags"] or [attrs["digest"]])
+    return [name for each in attrs["artifacts"] for name in each["tags"] or [each["digest"]]]

@@ -17,7 +17,7 @@ from harborsite.errors import BadRequest, PreconditionFailed
 from harborsite.jobs import cron, engine, queue, runner, schedules, sweep
 from harborsite.jobs.kinds import KINDS, SYSTEM_SCHEDULES, Kind
 from harborsite.jobs.models import Execution, Schedule, Status, Task, TaskLog, Trigger, Worker
-from harborsite.jobs.runner import Job, PermanentError
+from harborsite.jobs.runner import Job, Later, PermanentError
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,6 +89,37 @@ def test_a_failure_is_tried_again_later_and_then_ends_in_error() -> None:
         Status.ERROR,
     )
     assert "the other side is down" in "".join(TaskLog.objects.values_list("text", flat=True))
+
+
+def test_a_job_that_can_do_nothing_yet_lets_others_go_first() -> None:
+    def wait(job: Job) -> None:
+        raise Later
+
+    behaviour.append(wait)
+    execution, task = started()
+    runner.run(task.pk)
+    task.refresh_from_db()
+    assert (task.status, task.failures, task.not_before) == (Status.PENDING, 0, None)
+    behaviour.clear()
+    runner.run(task.pk)
+    execution.refresh_from_db()
+    assert execution.status == Status.SUCCESS
+
+
+def test_what_is_remembered_says_whether_the_task_is_still_ones_own() -> None:
+    kept: list[bool] = []
+
+    def remember(job: Job) -> None:
+        kept.append(job.remember(at=1))
+        Task.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+        sweep.recover_lost_tasks(timezone.now())
+        kept.append(job.remember(at=2))
+
+    behaviour.append(remember)
+    _execution, task = started()
+    runner.run(task.pk)
+    task.refresh_from_db()
+    assert (kept, task.extra_attrs) == ([True, False], {"at": 1})
 
 
 def test_a_permanent_failure_is_not_tried_again() -> None:
@@ -341,8 +372,9 @@ def test_system_schedules_are_written_once() -> None:
     assert set(Schedule.objects.values_list("vendor_type", flat=True)) == set(SYSTEM_SCHEDULES)
 
 
-def test_old_executions_are_trimmed() -> None:
-    for _ in range(4):
+def test_old_executions_are_trimmed_however_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "BATCH", 2)
+    for _ in range(8):
         _execution, task = started()
         runner.run(task.pk)
     execution, task = started("EXECUTION_SWEEP")

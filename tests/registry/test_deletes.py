@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.test import Client
 
@@ -9,10 +11,12 @@ from audit.models import AuditLog
 from projects.models import Project, Quota, User
 from projects.permissions import Role
 from registry.models import Artifact, ArtifactReference, BlobLink, Repository, Tag
-from registry.services import deletes
+from registry.policies import immutability
+from registry.services import blobs, deletes
 from tests.factories import add, client_for, error_code, make_user
 from tests.images import artifact, image, index
 from tests.registry import wire
+from tests.registry.points import Killed, kill
 
 
 def used(project: Project) -> int:
@@ -123,6 +127,55 @@ def test_deleting_a_repository(owner: Client, library: Project, alice: User) -> 
     web = Artifact.objects.get()
     assert used(library) == web.size
     assert AuditLog.objects.filter(operation="delete", resource_type="repository", resource="library/app").exists()
+
+
+def test_a_large_repository_goes_in_pieces_and_a_crash_in_between_is_made_up_for(
+    owner: Client, library: Project, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletes, "PIECE", 2)
+    monkeypatch.setattr(blobs, "_IN_LIST", 2)
+    wire.push(owner, "library/app:multi", index(architectures=("amd64", "arm64")))
+    for tag in ("v1", "v2"):
+        wire.push(owner, f"library/app:{tag}", image(tag))
+    wire.push(owner, "library/web:v1", image("web"))
+    repository = Repository.objects.get(name="library/app")
+    piece, web = deletes._delete_piece, Artifact.objects.get(repository__name="library/web")
+
+    def dies(*args: Any, **kwargs: Any) -> None:
+        piece(*args, **kwargs)
+        kill()
+
+    monkeypatch.setattr(deletes, "_delete_piece", dies)
+    with pytest.raises(Killed):
+        deletes.delete_repository(repository=repository, actor=alice)
+    left = set(Tag.objects.filter(repository=repository).values_list("name", flat=True))
+    assert left == {"multi"}, "the newest go first, and others are whole"
+    assert wire.get_manifest(owner, "library/app", "multi").status_code == 200
+    record = AuditLog.objects.get(operation="delete", resource_type="repository")
+    assert (record.username, record.resource) == ("alice", "library/app")
+    monkeypatch.setattr(deletes, "_delete_piece", piece)
+    deletes.delete_repository(repository=repository, actor=alice)
+    assert not Repository.objects.filter(name="library/app").exists()
+    assert list(Artifact.objects.all()) == [web]
+    assert used(library) == web.size
+    assert not BlobLink.objects.filter(repository_name="library/app", counted=True).exists()
+
+
+def test_nothing_of_a_repository_goes_where_one_of_its_tags_is_immutable(
+    owner: Client, library: Project, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletes, "PIECE", 1)
+    for tag in ("kept", "v1", "v2"):
+        wire.push(owner, f"library/app:{tag}", image(tag))
+    immutability.create_rule(
+        project=library,
+        tag_selectors=[{"kind": "doublestar", "decoration": "matches", "pattern": "kept"}],
+        scope_selectors={"repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}]},
+        actor=alice,
+    )
+    with pytest.raises(immutability.TagImmutable):
+        deletes.delete_repository(repository=Repository.objects.get(name="library/app"), actor=alice)
+    assert Artifact.objects.count() == 3
 
 
 def test_deleting_is_never_refused_for_lack_of_quota(owner: Client, library: Project) -> None:

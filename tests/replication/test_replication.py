@@ -12,15 +12,15 @@ from harborsite.jobs import runner
 from harborsite.jobs.models import Execution, Status
 from projects.models import Project, User
 from projects.services import lifecycle
-from registry.models import Artifact, Tag
+from registry.models import Artifact, Repository, Tag
 from registry.oci.digest import Digest
 from registry.services import deletes, tags
 from replication.adapters.base import Options, connect
 from replication.adapters.distribution import Distribution
-from replication.errors import PolicyDisabled
+from replication.errors import PolicyDisabled, RemoteError
 from replication.local import Local
 from replication.models import Registry, ReplicationPolicy
-from replication.services import executions, planning, policies
+from replication.services import executions, planning, policies, running
 from tests import images
 from tests.replication.conftest import carry_out, log_of, push_here
 
@@ -256,6 +256,49 @@ def test_pushes_tags_and_deletions_start_event_based_policies(
     deletion = Execution.objects.filter(vendor_id=rule.pk).latest("pk")
     assert carry_out(deletion).status == Status.SUCCESS, log_of(deletion)
     assert remote.digest_of("library/event/app", "v1") is None
+
+
+class Keeping:
+    """A target that keeps what an index lists, and one thing for ever."""
+
+    def __init__(self, keeps: str, *, until: str, for_ever: str) -> None:
+        self.deleted: list[str] = []
+        self._keeps, self._until, self._for_ever = keeps, until, for_ever
+
+    def delete_artifact(self, repository: str, digest: Digest) -> None:
+        if str(digest) == self._for_ever or (str(digest) == self._keeps and self._until not in self.deleted):
+            raise RemoteError("it is needed", status=412)
+        self.deleted.append(str(digest))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_repository_that_goes_is_one_execution_and_what_is_refused_keeps_nothing_else(
+    admin: User, library: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = policy(
+        admin,
+        registry,
+        trigger="event_based",
+        replicate_deletion=True,
+        filters=[*by_name("library/gone/*"), {"type": "tag", "value": "v*"}],
+    )
+    pushed = {tag: images.image(f"gone {tag}") for tag in ("v1", "v2", "v3", "dev")}
+    for tag, image in pushed.items():
+        push_here(library, "library/gone/app", (tag,), image)
+    Execution.objects.all().delete()
+    first, second, third = (pushed[tag].digest for tag in ("v1", "v2", "v3"))
+    deletes.delete_repository(repository=Repository.objects.get(name="library/gone/app"), actor=admin)
+    execution = Execution.objects.get(vendor_id=rule.pk)
+    target = Keeping(third, until=first, for_ever=second)
+    monkeypatch.setattr(running, "open_target", lambda policy: target)
+    execution = carry_out(execution)
+    (task,) = execution.tasks.all()
+    assert task.extra_attrs["src_resource"] == "library/gone/app [3 item(s) in total]"
+    assert target.deleted == [first, third], "what was refused is asked for again"
+    assert (execution.status, task.status_message) == (Status.ERROR, "it is needed")
+    assert log_of(execution).count(f"library/gone/app@{second}: it is needed") == 3
 
 
 def test_a_registry_that_is_away_is_tried_again_and_said_to_be(
