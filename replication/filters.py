@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from harborsite.errors import BadRequest
-from registry.oci import doublestar
+from registry.oci import doublestar, grammar
 
 NAME, TAG, LABEL, RESOURCE = "name", "tag", "label", "resource"
 MATCHES, EXCLUDES = "matches", "excludes"
@@ -45,6 +45,8 @@ def _check_value(kind: str, value: object) -> None:
         raise BadRequest(_("invalid resource filter: {value}").format(value=value[:100]))
     if kind in {NAME, TAG}:
         _check_pattern(value)
+    if kind == NAME:
+        _check_names(value)
 
 
 def _check_pattern(pattern: str) -> None:
@@ -59,6 +61,14 @@ def _check_pattern(pattern: str) -> None:
     if depth or "[" in bare or plain.endswith("\\") or len(pattern) > _MAX_LENGTH:
         raise BadRequest(_("the pattern {pattern} cannot be read").format(pattern=pattern[:100]))
     expand_braces(pattern)
+
+
+def _check_names(pattern: str) -> None:
+    """Refuse what is written in full and can be no repository: a tag with it, capitals, the address of a server."""
+    for name in expand_braces(pattern):
+        if name and not _WILDCARDS.search(name) and not grammar.is_repository_name(name):
+            message = _("no repository is called {name}: names are in small letters, without server and tag")
+            raise BadRequest(message.format(name=name[:100]))
 
 
 @dataclass(frozen=True, slots=True)

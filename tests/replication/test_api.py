@@ -192,6 +192,13 @@ def scheduled(cron: str) -> dict[str, Any]:
         ({"filters": [{"type": "name", "value": "a/[b"}]}, "the pattern a/[b cannot be read"),
         ({"filters": [{"type": "tag", "value": "v{1,2"}]}, "the pattern v{1,2 cannot be read"),
         ({"filters": [{"type": "name", "value": "{a,b}" * 100}]}, "too many alternatives"),
+        (
+            {"filters": [{"type": "name", "value": "library/nginx:latest"}]},
+            "no repository is called library/nginx:latest",
+        ),
+        ({"filters": [{"type": "name", "value": "Library/{nginx,redis}"}]}, "no repository is called Library/nginx"),
+        ({"filters": [{"type": "name", "value": "https://example.com/a"}]}, "no repository is called https://"),
+        ({"filters": [{"type": "name", "value": "../../etc/passwd"}]}, "no repository is called ../../etc/passwd"),
         ({"filters": [{"type": "label", "value": "prod"}]}, "label filter value"),
         ({"filters": [{"type": "colour", "value": "red"}]}, "invalid filter type"),
         ({"filters": [{"type": "tag", "value": "v1", "decoration": "likes"}]}, "invalid filter decoration"),
