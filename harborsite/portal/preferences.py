@@ -38,9 +38,28 @@ class PreferencesForm(forms.Form):
     )
     pull_client = forms.ChoiceField(
         label=gettext_lazy("Pull command"),
-        choices=PullClient.choices,
+        choices=[*PullClient.choices, ("", gettext_lazy("Another one"))],
+        required=False,
         help_text=gettext_lazy("The line of this client comes first wherever an image can be pulled."),
     )
+    other_client = forms.RegexField(
+        r"\A[a-z]{2,32}\Z",
+        label=gettext_lazy("Name of the client"),
+        required=False,
+        help_text=gettext_lazy("2 to 32 lower-case letters, as in buildah."),
+        error_messages={"invalid": gettext_lazy("2 to 32 lower-case letters, as in buildah.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "data-when": "pull_client="}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """`pull_client` says it all afterwards."""
+        chosen = super().clean() or {}
+        other = chosen.pop("other_client", "")
+        if not chosen.get("pull_client", PullClient.DOCKER):
+            chosen["pull_client"] = other
+            if not other and "other_client" not in self.errors:
+                self.add_error("other_client", self.fields["other_client"].error_messages["required"])
+        return chosen
 
 
 def theme_of(request: HttpRequest) -> str:
@@ -111,6 +130,8 @@ def page(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     initial: dict[str, Any] = {name: getattr(user, name) for name in preferences.KEPT}
     initial["language"] = user.language or get_language()
+    if user.pull_client not in PullClient.values:
+        initial |= {"pull_client": "", "other_client": user.pull_client}
     form = PreferencesForm(posted(request), initial=initial)
     if form.is_valid():
         with override(form.cleaned_data["language"]):

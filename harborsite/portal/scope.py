@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404
 from harborsite.principal import Anonymous, Principal
 from projects import permissions
 from projects.models import Project, User
+from projects.services import quotas
 
 _KEY = "portal_scope"
 
@@ -32,6 +33,11 @@ class Scope:
     def role(self) -> int:
         """The role to show beside the project's name; 0 for none."""
         return permissions.highest_role(self.who.roles_in(self.project)) if isinstance(self.who, User) else 0
+
+    @property
+    def quota(self) -> quotas.Usage | None:
+        """What the project stores, for who may know it."""
+        return quotas.usage(project=self.project) if self.allows("quota:read") else None
 
 
 def visitor(request: HttpRequest) -> Principal:

@@ -22,7 +22,7 @@ from harborsite.portal.forms import check_while_typing
 from harborsite.portal.pages import PortalAdmin, form_page, in_project, refuse_writes_when_read_only
 from harborsite.portal.templatetags.portal import moment
 from projects.admin import configuration, sizes
-from projects.models import Project, Quota, User
+from projects.models import Project, User
 from projects.models.quota import UNLIMITED
 from projects.permissions import Rank, Role, can, highest_role
 from projects.services import lifecycle, statistics
@@ -136,6 +136,7 @@ class ProjectAdmin(PortalAdmin[Project]):
             add_url=reverse("admin:new_project") if may_create else None,
             add_label=_("New project"),
             statistics=statistics.count(scope.visitor(request)),
+            stored=statistics.stored(scope.visitor(request)),
             first_steps=first_steps() if scope.visitor(request).is_superuser else [],
             action_buttons=[("delete_chosen", _("Delete"))] if self.has_delete_permission(request) else [],
         )
@@ -184,16 +185,7 @@ class ProjectAdmin(PortalAdmin[Project]):
             repositories=repositories,
             repository_count=here.project.repositories.count(),
             roles=roles,
-            quota=self._quota(here),
         )
-
-    def _quota(self, here: scope.Scope) -> dict[str, Any] | None:
-        quota = Quota.objects.filter(project=here.project).first() if here.allows("quota:read") else None
-        if quota is None:
-            return None
-        limited = quota.hard != UNLIMITED
-        percent = min(100, round(100 * quota.used / quota.hard)) if limited and quota.hard else 0
-        return {"used": quota.used, "hard": quota.hard, "limited": limited, "percent": percent}
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete"))
     def delete_chosen(self, request: HttpRequest, rows: QuerySet[Project]) -> HttpResponse | None:

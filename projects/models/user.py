@@ -73,9 +73,7 @@ class User(AbstractBaseUser):
     language = models.CharField(_("language"), max_length=16, blank=True)
     theme = models.CharField(_("colours"), max_length=8, choices=Theme.choices, blank=True)
     time_format = models.CharField(_("times"), max_length=8, choices=TimeFormat.choices, blank=True)
-    pull_client = models.CharField(
-        _("pull command"), max_length=8, choices=PullClient.choices, default=PullClient.DOCKER
-    )
+    pull_client = models.CharField(_("pull command"), max_length=32, default=PullClient.DOCKER)  # or another client
     lists = models.JSONField(_("looks of lists"), default=dict, blank=True)  # list → what preferences.OF_A_LIST names
     creation_time = models.DateTimeField(_("created"), auto_now_add=True)
     update_time = models.DateTimeField(_("updated"), auto_now=True)

@@ -6,6 +6,7 @@ What counts: the sizes of the distinct blobs that the project's repositories hol
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -24,9 +25,35 @@ from projects.errors import QuotaExceeded
 from projects.models import Project, Quota
 from projects.models.quota import UNLIMITED
 
-WARNING_PERCENT = 85
+WARNING_PERCENT, _ALL = 85, 100
 MAX_LIMIT = 1024**5  # 1024 TiB
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a project stores, of what it may."""
+
+    used: int
+    hard: int
+
+    @property
+    def limited(self) -> bool:
+        return self.hard != UNLIMITED
+
+    @property
+    def percent(self) -> int:
+        """Whole percents of the limit, 100 at most; 0 without one."""
+        return min(_ALL, round(_ALL * self.used / self.hard)) if self.limited and self.hard else 0
+
+    @property
+    def nearly_full(self) -> bool:
+        return self.percent >= WARNING_PERCENT
+
+
+def usage(*, project: Project) -> Usage | None:
+    found = Quota.objects.filter(project=project).values_list("used", "hard").first()
+    return Usage(*found) if found else None
 
 
 def hold(*, project_id: int) -> None:

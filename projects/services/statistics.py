@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, Sum
 
 from harborsite.db.prepared import prepared
 from harborsite.principal import Principal
-from projects.models import Project
+from projects.models import Project, Quota, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,14 @@ def count(who: Principal) -> Statistics:
         sizes.get(public, (0, 0)) for public in (False, True)
     )
     return Statistics(public_projects, private_projects, public_repositories, private_repositories)
+
+
+def stored(who: Principal) -> int | None:
+    """Bytes in the projects that the visitor has a role in, for administrators in all; None for visitors."""
+    if not isinstance(who, User):
+        return None
+    rows = Quota.objects.all() if who.is_superuser else Quota.objects.filter(project__in=list(who.memberships))
+    return rows.aggregate(bytes=Sum("used"))["bytes"] or 0
 
 
 def _sizes(projects: QuerySet[Project]) -> QuerySet[Project, tuple[bool, int, int]]:

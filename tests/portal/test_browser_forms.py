@@ -268,6 +268,18 @@ def test_cards_and_the_size_of_a_page_stay_as_they_were_chosen(watch: Watched) -
     watch.check()
 
 
+def test_a_password_is_shown_to_who_wants_to_see_it(browser: Browser, live_server: LiveServer) -> None:
+    watch = watched(browser, live_server, "en", 390, "light")
+    watch.page.goto(f"{live_server.url}/login/")
+    password = watch.page.locator("input[name=password]")
+    expect(password).to_have_attribute("type", "password")
+    watch.page.get_by_label("Show the password").check()
+    expect(password).to_have_attribute("type", "text")
+    watch.page.get_by_label("Show the password").uncheck()
+    expect(password).to_have_attribute("type", "password")
+    watch.check()
+
+
 def test_a_robot_gets_all_rights_at_once_and_its_secret_as_a_file(watch: Watched) -> None:
     page = watch.page
     page.goto(f"{watch.address}/robots/new/")

@@ -12,7 +12,7 @@ from django.test import Client
 from audit.admin.details import details
 from audit.models import AuditLog
 from harborsite import __version__, config
-from projects.models import Member, Project, User
+from projects.models import Member, Project, Quota, User
 from projects.permissions import Role
 from projects.services.labels import create_label
 from registry.models import Artifact, Repository, Tag
@@ -308,6 +308,33 @@ def test_the_projects_page_counts_what_its_visitor_may_see(
         figures = page[page.index('class="figures"') : page.index("</dl>")]
         shown = re.findall(r"\d+ public, \d+ private", figures)
         assert shown == [projects, repositories]
+
+
+def test_a_project_says_above_its_tabs_how_full_it_is_to_its_members(
+    people: dict[str, User | None], commons: Project, signed_in: SignedIn
+) -> None:
+    for used, look in ((84, "badge"), (85, "badge warn"), (200, "badge warn")):
+        Quota.objects.filter(project=commons).update(used=used * 1024**2, hard=100 * 1024**2)
+        told = f'<span class="{look}">{used}'
+        for who, person in people.items():
+            for tab in ("", "repositories/"):
+                page = signed_in(person).get(f"/projects/commons/{tab}").content.decode()
+                assert (told in page) == (who not in {"stranger", "nobody"}), (who, tab, used)
+    Quota.objects.filter(project=commons).update(hard=-1)
+    assert "200 MiB of" not in signed_in(people["admin"]).get("/projects/commons/repositories/").content.decode()
+
+
+def test_the_projects_page_adds_up_what_is_stored_where_its_visitor_has_a_role(
+    admin: User, alice: User, carol: User, library: Project, commons: Project, signed_in: SignedIn
+) -> None:
+    carols = make_project("carols", carol)
+    for project, used in ((library, 1), (commons, 2), (carols, 4)):
+        Quota.objects.filter(project=project).update(used=used * 1024**2)
+    mine = sum(used for project, used in ((library, 1), (commons, 2), (carols, 4)) if alice.roles_in(project))
+    for who, told in ((admin, "7.0 MiB"), (alice, f"{mine}.0 MiB"), (carol, "4.0 MiB")):
+        page = signed_in(who).get("/projects/").content.decode()
+        assert f"<dt>Storage used</dt><dd>{told}</dd>" in page
+    assert "Storage used" not in signed_in(None).get("/projects/").content.decode()
 
 
 def test_the_version_is_for_people_with_an_account(alice: User, signed_in: SignedIn) -> None:

@@ -148,6 +148,23 @@ def test_preferences_are_one_form(commons: Project, alice: User, signed_in: Sign
     assert "field-error" in refused.content.decode()
 
 
+def test_the_pull_command_may_be_of_any_client(commons: Project, alice: User, signed_in: SignedIn) -> None:
+    client = signed_in(alice)
+    make_repository(commons, "tool")
+    chosen = {"language": "en", "theme": "", "time_format": "", "pull_client": ""}
+    for wrong in ("", "x", "rm -rf", "Img", "y" * 33):
+        refused = client.post("/account/preferences/", {**chosen, "other_client": wrong})
+        assert "field-error" in refused.content.decode(), wrong
+    assert User.objects.get(pk=alice.pk).pull_client == "docker"
+    client.post("/account/preferences/", {**chosen, "other_client": "buildah"})
+    page = client.get("/projects/commons/repositories/tool/").content.decode()
+    assert page.index("buildah pull testserver/commons/tool:TAG") < page.index("docker pull testserver")
+    form = client.get("/account/preferences/").content.decode()
+    assert 'value="buildah"' in form
+    client.post("/account/preferences/", {**chosen, "pull_client": "podman", "other_client": "buildah"})
+    assert User.objects.get(pk=alice.pk).pull_client == "podman"
+
+
 def test_an_unknown_language_or_target_changes_nothing(alice: User, signed_in: SignedIn) -> None:
     client = signed_in(alice)
     answer = client.post("/language/", {"language": "xx", "next": "https://evil.example/"})

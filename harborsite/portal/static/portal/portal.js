@@ -81,6 +81,15 @@
     }
   });
 
+  // A box beside a password shows what is typed into it.
+  function offerToShow() {
+    for (const part of document.querySelectorAll("[data-reveals]")) {
+      const box = part.querySelector("input"), other = box.form.elements[part.dataset.reveals];
+      part.hidden = false;
+      box.addEventListener("change", () => { other.type = box.checked ? "text" : "password"; });
+    }
+  }
+
   // A link that unfolds what belongs to its row folds it again.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const link = event.detail.elt;
@@ -110,6 +119,6 @@
     left = null;
   });
 
-  document.addEventListener("DOMContentLoaded", () => { localTimes(); markChosen(); showWhatApplies(); });
+  document.addEventListener("DOMContentLoaded", () => { offerToShow(); localTimes(); markChosen(); showWhatApplies(); });
   document.addEventListener("htmx:afterSettle", () => { localTimes(); markChosen(); showWhatApplies(); });
 })();
