@@ -24,9 +24,13 @@ def connect() -> None:
     signals.steered.connect(_steered, dispatch_uid="audit.receivers")
 
 
-def _steered(*, actor: Principal | str, action: Action, vendor_type: str, data: Mapping[str, int], **_: Any) -> None:
-    """An execution by its number, one of its tasks by both, a queue by its kind."""
-    if "execution" not in data:
+def _steered(
+    *, actor: Principal | str, action: Action, vendor_type: str, data: Mapping[str, int | str], **_: Any
+) -> None:
+    """An execution by its number, one of its tasks by both, a schedule by its cron, a queue by its kind."""
+    if "schedule" in data:
+        kind, resource = _TYPES.get(vendor_type, ResourceType.JOB), f"schedule {data['schedule']}"
+    elif "execution" not in data:
         kind, resource = ResourceType.QUEUE, vendor_type
     else:
         kind, resource = _TYPES.get(vendor_type, ResourceType.JOB), f"execution {data['execution']}"

@@ -9,18 +9,44 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.utils import timezone
 
 from harborsite.jobs.models import Worker
 
 BEAT_SECONDS = 30
+SILENT: Final = timedelta(seconds=4 * BEAT_SECONDS)  # after that a worker is taken for dead, wherever it was
 
 
 def worker_name(pid: int = 0) -> str:
     """A process of this host, or else this one, as tasks and the list of workers name it."""
     return f"{socket.gethostname()}:{pid or os.getpid()}"
+
+
+def is_running(pid: int) -> bool:
+    """Whether this host has such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
+
+
+def living() -> list[Worker]:
+    """The workers that were heard of of late; of this host, those whose processes are there."""
+    heard = Worker.objects.filter(heartbeat__gt=timezone.now() - SILENT)
+    return [each for each in heard if each.host != socket.gethostname() or is_running(each.pid)]
+
+
+def forget_the_dead() -> None:
+    """Take those of this host off the list whose processes are no more: the rows of a server that was killed."""
+    for worker in Worker.objects.filter(host=socket.gethostname()):
+        if not is_running(worker.pid):
+            worker.delete()
 
 
 class Beats:

@@ -10,9 +10,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from harborsite.jobs import cron, engine
+from harborsite.jobs import cron, engine, signals
 from harborsite.jobs.kinds import SCHEDULER, SYSTEM_SCHEDULES
 from harborsite.jobs.models import PausedQueue, Schedule, Trigger
+from harborsite.jobs.signals import Action
+from harborsite.principal import Principal
 
 logger = logging.getLogger("harborsite.jobs")
 
@@ -24,25 +26,35 @@ def put(
     cron_type: str = "Custom",
     expression: str,
     extra_attrs: Mapping[str, object] | None = None,
+    actor: Principal | str | None = None,
 ) -> Schedule:
-    """Set the one schedule of this kind and id; raises BadRequest for a cron that cannot be used."""
+    """Set the one schedule of this kind and id; raises BadRequest for a cron that cannot be used.
+
+    `actor`, here and below, is the person whose doing it is, to be written down; a policy's schedule goes without,
+    for the change of the policy is written down.
+    """
     cron.check(expression)
-    schedule, _ = Schedule.objects.update_or_create(
-        vendor_type=vendor_type,
-        vendor_id=vendor_id,
-        defaults={
-            "cron_type": cron_type,
-            "cron": expression,
-            "extra_attrs": dict(extra_attrs or {}),
-            "next_time": cron.next_time(expression, timezone.now()),
-        },
-    )
+    with transaction.atomic():
+        schedule, is_new = Schedule.objects.update_or_create(
+            vendor_type=vendor_type,
+            vendor_id=vendor_id,
+            defaults={
+                "cron_type": cron_type,
+                "cron": expression,
+                "extra_attrs": dict(extra_attrs or {}),
+                "next_time": cron.next_time(expression, timezone.now()),
+            },
+        )
+        signals.tell(actor, Action.CREATE if is_new else Action.UPDATE, vendor_type, schedule=expression)
     return schedule
 
 
-def remove(*, vendor_type: str, vendor_id: int = 0) -> None:
+def remove(*, vendor_type: str, vendor_id: int = 0, actor: Principal | str | None = None) -> None:
     """Forget the schedule, if there is one."""
-    Schedule.objects.filter(vendor_type=vendor_type, vendor_id=vendor_id).delete()
+    with transaction.atomic():
+        for schedule in Schedule.objects.filter(vendor_type=vendor_type, vendor_id=vendor_id):
+            signals.tell(actor, Action.DELETE, vendor_type, schedule=schedule.cron)
+            schedule.delete()
 
 
 def fire_due(moment: datetime) -> None:

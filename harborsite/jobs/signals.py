@@ -14,13 +14,16 @@ from harborsite.principal import Principal
 task_changed = Signal()  # task_id: int, vendor_type: str, status: Status; begun or ended, not put back to wait
 
 # In the transaction of what somebody asked for, so that it is written down with it: actor: Principal | str,
-# action: Action, vendor_type: str, data: dict[str, int] with the keys of what it is about.
+# action: Action, vendor_type: str, data: dict[str, int | str] with the keys of what it is about, or a schedule's cron.
 steered = Signal()
 
 
 class Action(StrEnum):
-    """What people do with jobs."""
+    """What people do with jobs, and with when they run by themselves."""
 
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
     START = "start"
     STOP = "stop"
     RETRY = "retry"
@@ -28,7 +31,7 @@ class Action(StrEnum):
     RESUME = "resume"
 
 
-def tell(actor: Principal | str | None, action: Action, vendor_type: str, **data: int) -> None:
+def tell(actor: Principal | str | None, action: Action, vendor_type: str, **data: int | str) -> None:
     """Say what `actor` does with jobs of this kind; nothing is said where nobody asked for it."""
     if actor is not None:
         steered.send(sender=Execution, actor=actor, action=action, vendor_type=vendor_type, data=data)

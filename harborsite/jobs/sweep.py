@@ -11,8 +11,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
-from harborsite.jobs import engine, queue, schedules, signals
-from harborsite.jobs.heartbeat import BEAT_SECONDS
+from harborsite.jobs import engine, heartbeat, queue, schedules, signals
 from harborsite.jobs.kinds import KINDS
 from harborsite.jobs.models import FINAL, Execution, PausedQueue, Status, Task, Worker
 from harborsite.jobs.runner import LEASE_SECONDS, Job
@@ -29,13 +28,14 @@ def tick() -> None:
     schedules.fire_due(now)
     recover_lost_tasks(now)
     push_again(now)
-    Worker.objects.filter(heartbeat__lt=now - timedelta(seconds=4 * BEAT_SECONDS)).delete()
+    Worker.objects.filter(heartbeat__lt=now - heartbeat.SILENT).delete()
 
 
 def start_over() -> None:
     """Before the first worker of this host starts: whatever a killed server left is taken up now, not in a minute."""
     now = timezone.now()
     recover_from_the_dead(now)
+    heartbeat.forget_the_dead()
     _push_waiting(now)
     _push_unlaunched(now)
 
@@ -55,19 +55,9 @@ def recover_lost_tasks(now: datetime) -> None:
 def recover_from_the_dead(now: datetime) -> None:
     """Put back what processes of this host were doing that are no more; nobody need wait for their leases."""
     for task in Task.objects.filter(status=Status.RUNNING, worker__startswith=f"{socket.gethostname()}:")[:BATCH]:
-        if not _is_running(int(task.worker.rpartition(":")[2])):
+        pid = int(task.worker.rpartition(":")[2])
+        if pid == os.getpid() or not heartbeat.is_running(pid):  # this one has just started
             _put_back(task, now)
-
-
-def _is_running(pid: int) -> bool:
-    """Whether there is such a process, other than this one, which has just started."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()
 
 
 def _put_back(task: Task, now: datetime) -> None:

@@ -217,13 +217,14 @@ class SystemJob:
 
         def save(data: dict[str, Any]) -> None:
             if data["period"] == crons.NEVER:
-                schedules.remove(vendor_type=self.vendor_type)
+                schedules.remove(vendor_type=self.vendor_type, actor=scope.visitor(request))
                 return
             schedules.put(
                 vendor_type=self.vendor_type,
                 cron_type=data["period"],
                 expression=crons.entered(data),
                 extra_attrs={**self.parameters(data), "dry_run": False},
+                actor=scope.visitor(request),
             )
 
         return form_page(

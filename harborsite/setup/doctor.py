@@ -28,7 +28,8 @@ from django.utils.translation import ngettext
 from audit.models import AuditLog
 from harborsite import parts
 from harborsite.config import Config
-from harborsite.jobs.models import PausedQueue, Status, Task, Worker
+from harborsite.jobs import heartbeat
+from harborsite.jobs.models import PausedQueue, Status, Task
 from harborsite.parts import mariadb, systemd
 from harborsite.setup import SetupError, certificates, database, instance, readiness
 from projects.identity.ldap import sources
@@ -43,7 +44,6 @@ from registry.auth.keys import KeysRefused, ensure_keys
 PATIENCE: Final = 5.0  # seconds for another program to answer
 _LITTLE_ROOM: Final = 0.05  # of the disk
 _SKEW: Final = timedelta(seconds=30)
-_SILENT: Final = timedelta(minutes=2)  # workers say twice a minute that they live
 _STUCK: Final = timedelta(minutes=15)
 
 
@@ -211,11 +211,9 @@ def _server(config: Config) -> Answer:
 
 def _jobs(config: Config) -> Answer:
     now = timezone.now()
-    living = Worker.objects.filter(heartbeat__gt=now - _SILENT).count()
+    living = len(heartbeat.living())
     if not living:
-        return failed(
-            _("no worker has been heard of for two minutes"), _("Run 'manage.py stop', then 'manage.py start'.")
-        )
+        return failed(_("no worker lives"), _("Run 'manage.py stop', then 'manage.py start'."))
     paused = PausedQueue.objects.values("vendor_type")
     due = Task.objects.filter(Q(not_before=None) | Q(not_before__lt=now), status=Status.PENDING).exclude(
         vendor_type__in=paused

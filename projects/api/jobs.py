@@ -202,13 +202,14 @@ class JobScheduleView(JobBase):
         if kind == "Manual":
             return engine.start(vendor_type=self.vendor_type, extra_attrs=parameters, actor=self.who)
         if kind == "None":
-            schedules.remove(vendor_type=self.vendor_type)
+            schedules.remove(vendor_type=self.vendor_type, actor=self.who)
         elif kind != "Schedule":
             schedules.put(
                 vendor_type=self.vendor_type,
                 cron_type=kind,
                 expression=wanted.schedule.cron,
                 extra_attrs=parameters,
+                actor=self.who,
             )
         return None
 

@@ -171,6 +171,25 @@ def test_only_administrators_look_at_jobs(bob: User) -> None:
     assert put(member, "/jobservice/queues/all", {"action": "stop"}).status_code == 403
 
 
+def test_who_sets_changes_and_removes_a_schedule_is_written_down(boss: Client) -> None:
+    never = {"schedule": {"type": "None"}, "parameters": {}}
+    assert put(boss, "/system/gc/schedule", never).status_code == 200
+    assert not AuditLog.objects.exclude(operation="login").exists(), "there was none, so nothing was done"
+    made(post(boss, "/system/gc/schedule", when("Daily", "0 0 0 * * *")))
+    assert put(boss, "/system/gc/schedule", when("Weekly", "0 0 0 * * 0")).status_code == 200
+    assert put(boss, "/system/gc/schedule", when("Custom", "never")).status_code == 400
+    assert put(boss, "/system/gc/schedule", never).status_code == 200
+    purge = when("Hourly", "0 0 * * * *", audit_retention_hour=1, include_event_types="other")
+    made(post(boss, "/system/purgeaudit/schedule", purge))
+    written = AuditLog.objects.filter(username="admin").exclude(operation="login").order_by("pk")
+    assert list(written.values_list("operation", "resource_type", "resource")) == [
+        ("create", "gc", "schedule 0 0 0 * * *"),
+        ("update", "gc", "schedule 0 0 0 * * 0"),
+        ("delete", "gc", "schedule 0 0 0 * * 0"),
+        ("create", "purgeaudit", "schedule 0 0 * * * *"),
+    ]
+
+
 def test_who_starts_stops_and_steers_jobs_is_written_down(boss: Client) -> None:
     """And what runs by itself is not: that is nobody's doing."""
     schedules.put(vendor_type=GARBAGE_COLLECTION, expression="0 0 0 * * *")

@@ -14,7 +14,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from harborsite.errors import BadRequest, PreconditionFailed
-from harborsite.jobs import cron, engine, queue, runner, schedules, sweep
+from harborsite.jobs import cron, engine, heartbeat, queue, runner, schedules, sweep
 from harborsite.jobs.kinds import KINDS, SYSTEM_SCHEDULES, Kind
 from harborsite.jobs.models import Execution, Schedule, Status, Task, TaskLog, Trigger, Worker
 from harborsite.jobs.runner import Job, Later, PermanentError
@@ -306,6 +306,18 @@ def test_a_worker_that_has_ended_is_off_the_list() -> None:
     task.refresh_from_db()
     assert (task.status, task.losses) == (Status.PENDING, 1)
     assert not Worker.objects.exists()
+
+
+def test_workers_of_a_server_that_was_killed_are_off_the_list_when_it_starts_again() -> None:
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    now, host = timezone.now(), socket.gethostname()
+    for name, pid in ((host, gone.pid), (host, os.getppid()), ("elsewhere", gone.pid)):
+        Worker.objects.create(name=f"{name}:{pid}", host=name, pid=pid, start_time=now, heartbeat=now)
+    left = [f"{host}:{os.getppid()}", f"elsewhere:{gone.pid}"]
+    assert sorted(worker.name for worker in heartbeat.living()) == sorted(left), "also before that"
+    sweep.start_over()
+    assert sorted(Worker.objects.values_list("name", flat=True)) == sorted(left)
 
 
 def test_while_tasks_are_found_out_nobody_begins_anew() -> None:

@@ -78,6 +78,16 @@ def test_a_number_of_workers_that_can_not_be_is_refused(boss: Client, workers: s
     assert not Execution.objects.exists()
 
 
+def test_who_sets_and_removes_a_schedule_is_written_down(boss: Client) -> None:
+    for period in ("Daily", "None"):
+        assert boss.post("/clean-up/schedule/", {"period": period, "workers": "1"}).status_code == 302
+    written = AuditLog.objects.filter(username="admin", resource_type="gc").order_by("pk")
+    assert list(written.values_list("operation", "resource")) == [
+        ("create", "schedule 0 0 0 * * *"),
+        ("delete", "schedule 0 0 0 * * *"),
+    ]
+
+
 def test_a_schedule_is_set_shown_and_removed(boss: Client) -> None:
     assert "Not scheduled" in boss.get("/clean-up/").content.decode()
     wanted = {"period": "Custom", "cron": "0 30 2 * * *", "workers": "4", "delete_untagged": "on"}
