@@ -70,10 +70,14 @@ class RemoteError(OutboundError):
 
     @classmethod
     def of(cls, method: str, url: str, status: int, reason: str, retry_after: float = 0) -> RemoteError:
-        if status == 413 and not reason:
-            reason = _("it takes nothing of this size, but may take it by chunk")
+        if not reason:
+            hints = {
+                401: _("it does not accept the access ID and the access secret"),
+                413: _("it takes nothing of this size, but may take it by chunk"),
+            }
+            reason = hints.get(status, "-")
         message = _("{method} {url} was answered with {status}: {reason}")
-        shown = message.format(method=method, url=url.partition("?")[0], status=status, reason=reason or "-")
+        shown = message.format(method=method, url=url.partition("?")[0], status=status, reason=reason)
         return cls(shown, status=status, retry_after=retry_after)
 
 

@@ -361,6 +361,11 @@ def test_nobody_listens(server: Server) -> None:
             client.request("GET", f"http://127.0.0.1:{unused.getsockname()[1]}/")
 
 
+def test_https_where_http_is_spoken_is_said_so(server: Server) -> None:
+    with Client() as client, pytest.raises(OutboundError, match=r"^127\.0\.0\.1:\d+ does not speak TLS: http instead"):
+        client.request("GET", server.url.replace("http:", "https:"))
+
+
 def test_a_certificate_must_be_trusted(secure: Server, tmp_path: Path) -> None:
     pem = (tmp_path / "server.pem").read_text()
     certificate = pem[: pem.index("-----END CERTIFICATE-----") + 25]

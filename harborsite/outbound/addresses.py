@@ -35,7 +35,8 @@ def resolve(host: str, port: int) -> Sequence[Endpoint]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise Unreachable(_("the name {host} cannot be resolved: {reason}").format(host=host, reason=error)) from None
+        reason = getattr(error, "strerror", None) or error
+        raise Unreachable(_("the name {host} cannot be resolved: {reason}").format(host=host, reason=reason)) from None
     endpoints = []
     for family, _kind, _protocol, _name, sockaddr in found:
         address = ipaddress.ip_address(str(sockaddr[0]).partition("%")[0])

@@ -20,6 +20,7 @@ from harborsite.outbound.trust import Origin
 
 CONNECT_SECONDS = 10.0
 LEAST_SPEED = 1024  # bytes a second that an answer must bring, once it was waited for as long as the time-out
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})  # OpenSSL's words for it
 _KEPT = 16  # idle connections of one origin
 
 
@@ -103,7 +104,8 @@ class Connection(http.client.HTTPConnection):
             else:
                 return raw
         where = self.origin.authority
-        raise Unreachable(_("{host} cannot be reached: {reason}").format(host=where, reason=reason)) from None
+        said = reason and (reason.strerror or reason)
+        raise Unreachable(_("{host} cannot be reached: {reason}").format(host=where, reason=said)) from None
 
     def _secure(self, raw: socket.socket) -> socket.socket:
         assert self._context is not None  # noqa: S101 - for the type checker
@@ -116,6 +118,8 @@ class Connection(http.client.HTTPConnection):
             raise CertificateRefused(message.format(host=where, reason=error.verify_message)) from None
         except (OSError, ValueError) as error:
             raw.close()
+            if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+                raise OutboundError(_("{host} does not speak TLS: http instead of https?").format(host=where)) from None
             message = _("no TLS connection to {host}: {reason}")
             raise Unreachable(message.format(host=where, reason=error)) from None
 

@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.urls import ResolverMatch, get_resolver
+from django.utils import translation
 
 from harborsite.api.middleware import RequestId
 from harborsite.config import current
@@ -96,16 +97,17 @@ def load() -> Front:
 
 def rehearse(application: WSGIApplication) -> None:
     """Answer once what visitors ask for first. What that loads and builds is then shared by the processes that are
-    forked from this one, and none of them has to do it again.
+    forked from this one, and none of them has to do it again. The language of the last one is not: jobs write in ours.
     """
-    for language, _name in settings.LANGUAGES:
-        for path in _FIRST_ASKED_FOR:
-            environ = {"PATH_INFO": path, "HTTP_ACCEPT_LANGUAGE": language, "REMOTE_ADDR": "127.0.0.1"}
-            setup_testing_defaults(environ)
-            answer = application(environ, lambda status, headers, error=None: lambda data: None)
-            b"".join(answer)
-            if hasattr(answer, "close"):
-                answer.close()
+    with translation.override(settings.LANGUAGE_CODE):
+        for language, _name in settings.LANGUAGES:
+            for path in _FIRST_ASKED_FOR:
+                environ = {"PATH_INFO": path, "HTTP_ACCEPT_LANGUAGE": language, "REMOTE_ADDR": "127.0.0.1"}
+                setup_testing_defaults(environ)
+                answer = application(environ, lambda status, headers, error=None: lambda data: None)
+                b"".join(answer)
+                if hasattr(answer, "close"):
+                    answer.close()
 
 
 def constant_headers(protocol: str) -> list[tuple[str, str]]:

@@ -69,11 +69,16 @@ class Distribution(Closing):
 
     def check(self) -> None:
         """Raise an OutboundError unless the registry answers and takes our credentials, if we have any."""
-        accept = (200,) if self.registry.access_key else (200, 401)
+        accept = (200, 404) if self.registry.access_key else (200, 401, 404)
         with self.session.registry("GET", "/v2/", accept=accept) as answer:
             is_page = answer.status == 200 and answer.headers.get_content_type() == "text/html"
-            if is_page or answer.headers.get("Docker-Distribution-Api-Version", "registry/2.0") != "registry/2.0":
-                raise OutboundError(_("{url} is no registry").format(url=self.registry.url))
+            if (
+                is_page
+                or answer.status == 404
+                or answer.headers.get("Docker-Distribution-Api-Version", "registry/2.0") != "registry/2.0"
+            ):
+                message = _("{url} is no registry: the address is that of docker login, mostly without a path")
+                raise OutboundError(message.format(url=self.registry.url))
 
     def label_names(self) -> list[str]:
         """Labels to choose from in a filter, where the registry has any."""

@@ -213,3 +213,19 @@ def test_a_deleted_tag_and_a_deleted_artifact_are_deleted_there(
     assert remote.has("events/a/app", "v1")
     rest.expect(200, "DELETE", f"{artifacts}/{image.digest}")
     wait_until(lambda: not remote.has("events/a/app", image.digest))
+
+
+def test_a_log_is_in_the_language_of_the_server(operator: Operator, there: services.Site) -> None:
+    """Whoever reads it may have another one than whoever asked first."""
+    remote = Registry(there.host, "admin", there.password)
+    person = json.dumps(
+        {"username": "guest", "email": "guest@example.com", "realname": "guest", "password": "Harb0r-away"}
+    )
+    remote.expect(201, "POST", "/api/v2.0/users", person.encode(), JSON)
+    remote.create_project("shut")
+    operator.rest.create_project("shut")
+    operator.rest.push("shut/app", images.image("shut"), "v1")
+    target = operator.registry(there.host, "harbor", "guest", "Harb0r-away", name="as guest")
+    done = operator.run(operator.policy("refused", "shut/**", dest_registry={"id": target}))
+    assert done["status"] == "Failed"
+    assert "/v2/shut/app/tags/list was answered with 401: UNAUTHORIZED" in done["log"]

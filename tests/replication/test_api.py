@@ -119,6 +119,19 @@ def test_an_address_may_be_written_in_capitals(boss: Client, elsewhere: Server, 
     assert {seen for _, seen, _ in elsewhere.seen} == {f"{path}/v2/"}
 
 
+def test_what_newcomers_get_wrong_is_said_plainly(boss: Client, elsewhere: Server) -> None:
+    refuse = page(b"no", status=401, WWW_Authenticate='Basic realm="x"')
+    elsewhere.pages["/refuses/v2/"] = refuse
+    elsewhere.pages["/portal/v2/"] = page(b"nothing here", status=404)
+    for path, said in (
+        ("/refuses", "was answered with 401: it does not accept the access ID and the access secret"),
+        ("/portal", "/portal is no registry: the address is that of docker login, mostly without a path"),
+    ):
+        answer = call(boss, "POST", "/registries", described(elsewhere, url=elsewhere.url + path))
+        assert answer.status_code == 400
+        assert said in answer.json()["errors"][0]["message"]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
