@@ -21,6 +21,11 @@ LOG = "?*Time, *User name, Operation, Resource type, Resource, Details, Result"
 ROBOTS = "?*Name, *State, Rights, *Expires, *Created, *Description"
 LABELS = "?*Label, *Description, *Created"
 LISTS = {
+    "/projects/": "?*Name, *Access level, Role, Repositories, *Created",
+    "/projects/web-shop/repositories/": "?*Name, Artifacts, *Pulls, *Last modified",
+    "/projects/web-shop/repositories/storefront/": (
+        "?*Artifact, Tags, *Type, OS/ARCH, Signed by, Accessories, *Size, Labels, *Pushed, *Pulled, Copy"
+    ),
     "/logs/": LOG,
     "/users/": "?*User name, *Administrator, *Source, *State, *E-mail, *Full name, *Registered",
     "/groups/": "?*Name, *Type, *DN, *Created",
@@ -66,6 +71,7 @@ TABLES = {
 }
 # What a list can be narrowed to, besides by its search.
 FILTERS = {
+    "/projects/": ["Access level"],
     "/logs/": ["Operation", "Resource type", "Result", "Date (UTC)"],
     "/users/": ["Administrator", "Active"],
     "/registries/": ["Status"],
