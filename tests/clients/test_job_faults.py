@@ -42,14 +42,14 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def told_project(registry: Registry, receiver: Receiver) -> str:
-    """A project whose pushes the receiver is told."""
+def told_project(registry: Registry, receiver: Receiver, event: str = "PUSH_ARTIFACT") -> str:
+    """A project of which the receiver is told."""
     name = f"jobs-{uuid.uuid4().hex[:12]}"
     registry.create_project(name)
     hook = {
         "name": "hook",
         "enabled": True,
-        "event_types": ["PUSH_ARTIFACT"],
+        "event_types": [event],
         "targets": [{"type": "http", "address": receiver.url}],
     }
     body = json.dumps(hook).encode()
@@ -71,8 +71,8 @@ def push_tags(registry: Registry, project: str, count: int) -> set[str]:
     return tags
 
 
-def told(receiver: Receiver) -> Counter[str]:
-    return Counter(each["event_data"]["resources"][0]["tag"] for each in receiver.all("PUSH_ARTIFACT"))
+def told(receiver: Receiver, event: str = "PUSH_ARTIFACT") -> Counter[str]:
+    return Counter(each["event_data"]["resources"][0]["tag"] for each in receiver.all(event))
 
 
 def workers(registry: Registry) -> list[dict[str, Any]]:
@@ -144,6 +144,27 @@ def test_a_server_that_stops_while_jobs_run_goes_on_with_them_later(site: servic
     site.restart()
     eventually(lambda: done(registry, project) == len(tags))
     assert told(receiver).keys() == tags
+
+
+def test_a_server_killed_after_a_repository_went_tells_of_each_artifact_and_makes_no_delivery_twice(
+    site: services.Site, receiver: Receiver
+) -> None:
+    registry = admin(site)
+    project = told_project(registry, receiver, "DELETE_ARTIFACT")
+    pushed = [images.image(f"gone {number}") for number in range(30)]
+    for number, image in enumerate(pushed):
+        registry.push(f"{project}/app", image, f"v{number}")
+    registry.expect(200, "DELETE", f"{API}/projects/{project}/repositories/app")
+    receiver.delay = 0.05
+    for _ in range(2):
+        site.server.kill()
+        site.start()
+        time.sleep(random.uniform(0.0, 0.6))
+        for worker in workers(registry):
+            kill(worker)
+    eventually(lambda: done(registry, project) >= len(pushed), seconds=90)
+    assert done(registry, project) == len(pushed), "one delivery for each"
+    assert told(receiver, "DELETE_ARTIFACT").keys() == {f"v{number}" for number in range(len(pushed))}
 
 
 # --- Redis ------------------------------------------------------------------------------------------------
