@@ -27,7 +27,7 @@ from harborsite.portal.preferences import pull_client
 from harborsite.portal.templatetags.portal import binary_size, label_chip, moment, short_digest, unfolding
 from projects.models import Label
 from registry import clientlines
-from registry.admin import accessories, copying, parts
+from registry.admin import accessories, copying, parts, tagging
 from registry.admin.display import (
     KINDS,
     artifact_url,
@@ -41,8 +41,7 @@ from registry.admin.display import (
     repository_url,
 )
 from registry.models import Artifact, ArtifactLabel, Repository, Tag
-from registry.oci import grammar
-from registry.policies import immutability, trust
+from registry.policies import trust
 from registry.services import deletes, labels, repositories, tags
 
 _TAGS_SHOWN = 3
@@ -60,20 +59,6 @@ class DigestConverter(StringConverter):
 
 
 register_converter(DigestConverter, "digest")
-
-
-class TagForm(forms.Form):
-    """One more name for an artifact."""
-
-    name = forms.RegexField(
-        rf"\A{grammar.TAG}\Z",
-        label=gettext_lazy("New tag"),
-        max_length=128,
-        error_messages={
-            "invalid": gettext_lazy("A tag is made of letters, digits and . _ -, and does not start with . or -.")
-        },
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
 
 
 class DescriptionForm(forms.Form):
@@ -368,14 +353,12 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             heading=repository.name,
         )
 
-    def artifact_page(self, request: HttpRequest, digest: str, tag_form: TagForm | None = None) -> HttpResponse:
+    def artifact_page(self, request: HttpRequest, digest: str, tag_form: tagging.TagForm | None = None) -> HttpResponse:
         repository, here = self._repository(request), scope.current(request)
         artifact = self._artifact(request, digest)
         children = list(artifact.children.all())
         in_repository = Artifact.objects.filter(repository=repository)
         sizes = dict(in_repository.filter(digest__in=[c.digest for c in children]).values_list("digest", "size"))
-        names = list(artifact.tags.all())
-        immutable = immutability.Rules(here.project.pk)
         return self.page(
             request,
             "registry/artifact.html",
@@ -389,17 +372,14 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
             additions=parts.of(artifact) if here.allows("artifact-addition:read") else [],
             platform=platform_label(artifact.extra_attrs),
             signed=signed_badges(trust.who_signed(repository.pk, digest)),
-            tags=[(tag, immutable.cover(repository.name, tag.name)) for tag in names],
-            tag_form=(tag_form or TagForm()) if here.allows("tag:create") else None,
+            **tagging.on_page(request, artifact),
+            tag_form=(tag_form or tagging.TagForm()) if here.allows("tag:create") else None,
             may_remove_tags=here.allows("tag:delete"),
             may_copy=request.user.is_authenticated and not artifact.is_accessory,
             children=[(child, platform_label(child.platform), sizes.get(child.digest)) for child in children],
             accessories=accessories.attached_to(repository, digest),
             may_delete=here.allows("artifact:delete"),
             attributes=plain_pairs(artifact.extra_attrs),
-            pull_lines=clientlines.pull(
-                repository.name, names[0].name if names else digest, artifact.type, first=pull_client(request)
-            ),
             manifest=bytes(artifact.manifest).decode(errors="replace"),
         )
 
@@ -464,7 +444,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
 
     def add_tag(self, request: HttpRequest, digest: str) -> HttpResponse:
         """Give the artifact one more name."""
-        artifact, form = self._artifact(request, digest), TagForm(scope.posted(request))
+        artifact, form = self._artifact(request, digest), tagging.TagForm(scope.posted(request))
         if form.is_valid():
             try:
                 tags.create(artifact=artifact, name=form.cleaned_data["name"], actor=scope.signed_in(request))
