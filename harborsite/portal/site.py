@@ -25,6 +25,7 @@ class PortalSite(AdminSite):
     """Everyone may come in; what they see is decided page by page from the role table."""
 
     site_header = site_title = "Harborsite"
+    empty_value_display = "–"
     final_catch_all_view = False  # at `/` it would turn unknown API addresses into sign-in redirects
 
     def __init__(self, name: str = "admin") -> None:

@@ -303,6 +303,7 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         return self.list_page(
             request,
             repository.name,
+            heading=repository.name,
             repository=repository,
             crumbs=[(repository.short_name, "")],
             describe_url=repository_url(repository, "describe") if may_describe else None,

@@ -130,7 +130,8 @@ class Footprints(PortalAdmin[Artifact]):
     @admin.display(description=gettext_lazy("Tags"))
     def tag_names(self, row: Artifact) -> str:
         names = row.__dict__["footprint"].tags
-        shown = format_html_join(" ", '<span class="tag">{}</span>', ((name,) for name in names[:_TAGS_SHOWN]))
+        chips = ((name,) for name in names[:_TAGS_SHOWN])
+        shown = format_html_join(" ", '<span class="tag" title="{0}">{0}</span>', chips)
         rest = len(names) - _TAGS_SHOWN
         return format_html("{} +{}", shown, rest) if rest > 0 else shown
 

@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 # What passes is not described: that is most of its time.
 RUN_AXE = """axe.run({resultTypes: ["violations"], selectors: false})"""
+WIDER_TABLES = (
+    """Math.max(0, ...[...document.querySelectorAll(".table-box")].map((box) => box.scrollWidth - box.clientWidth))"""
+)
 WIDTHS = (390, 1440)  # the narrow one first: dates are written once, and shorter there
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIGNED_OUT = {"sign-in": "/login/", "sign-up": "/sign-up/", "public-projects": "/projects/"}
@@ -69,6 +72,8 @@ def faults(page: Page, language: str, name: str) -> list[str]:
             sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             if sideways > 0:
                 wrong.append(f"scrolls sideways by {sideways}px")
+            if table := page.evaluate(WIDER_TABLES):
+                wrong.append(f"tables wider than their place by {table}px")
             found += [f"{name} {language} {width} {theme}: {fault}" for fault in wrong]
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
     page.emulate_media(color_scheme=THEMES[0])

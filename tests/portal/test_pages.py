@@ -365,7 +365,7 @@ def test_the_search_finds_labelled_artifacts_that_one_may_see(
         add_label(artifact=artifact, label_id=label.pk, actor=alice)
     link = f"/projects/library/repositories/shelf/?label={label.pk}"
     page = signed_in(alice).get("/search/?q=gold").content.decode()
-    assert f'<a href="{link}">library/shelf</a></th><td class="number">2</td>' in page
+    assert f'<a href="{link}">library/shelf</a></th><td data-title="Artifacts" class="number">2</td>' in page
     assert "1–2 of 2" in signed_in(alice).get(link).content.decode()
     assert "golden" not in signed_in(carol).get("/search/?q=gold").content.decode()
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from django import template
 from django.forms import BoundField, CheckboxInput, RadioSelect
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from projects.models import Label
 from projects.permissions import Role
@@ -18,6 +21,7 @@ register = template.Library()
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
+_NOTHING = (">–</td>", '"></td>')
 
 
 @register.filter
@@ -54,6 +58,15 @@ def pretty_json(text: str) -> str:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except ValueError:
         return text
+
+
+@register.filter
+def titled(cells: Iterable[SafeString], headers: Iterable[dict[str, Any]]) -> Iterator[SafeString]:
+    """Cells of a row that say in which column they stand, for screens too narrow for columns."""
+    for cell, header in zip(cells, headers, strict=True):
+        named = cell.startswith("<td") and "action-checkbox" not in cell and not cell.endswith(_NOTHING)
+        title = format_html('<td data-title="{}"', capfirst(header["text"])) if named else ""
+        yield SafeString(cell.replace("<td", title, 1)) if title else cell
 
 
 def unfolding(number: int, called: str, *, rows: str, page: str) -> SafeString:

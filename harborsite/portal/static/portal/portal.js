@@ -13,7 +13,7 @@
     const format = document.documentElement.dataset.times === "iso" ? iso : written;
     for (const time of document.querySelectorAll("time[datetime]")) {
       time.title = time.dateTime;
-      time.textContent = format.format(new Date(time.dateTime));
+      time.textContent = format.format(new Date(time.dateTime)).replace(/ (?!\d\d?:)/g, "\u00a0"); // breaks before the hour alone
     }
   }
 
@@ -36,6 +36,14 @@
     if (all) {
       all.checked = chosen > 0 && chosen === boxes.length;
       all.indeterminate = chosen > 0 && chosen < boxes.length;
+    }
+  }
+
+  // On a narrow screen menus are wider than it.
+  function showWhereWeAre() {
+    for (const link of document.querySelectorAll("nav [aria-current=page]")) {
+      const menu = link.closest("nav");
+      menu.scrollLeft = link.offsetLeft - (menu.clientWidth - link.offsetWidth) / 2;
     }
   }
 
@@ -119,6 +127,6 @@
     left = null;
   });
 
-  document.addEventListener("DOMContentLoaded", () => { offerToShow(); localTimes(); markChosen(); showWhatApplies(); });
+  document.addEventListener("DOMContentLoaded", () => { offerToShow(); localTimes(); markChosen(); showWhatApplies(); showWhereWeAre(); });
   document.addEventListener("htmx:afterSettle", () => { localTimes(); markChosen(); showWhatApplies(); });
 })();
