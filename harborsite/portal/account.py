@@ -107,6 +107,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
                 email=new["email"],
                 password=new["new_password"],
                 realname=new["realname"],
+                comment=new["comment"],
                 actor=new["username"],
             )
         except AppError as error:

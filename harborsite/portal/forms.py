@@ -110,7 +110,7 @@ class OwnPasswordForm(PasswordForm):
 class SignUpForm(PasswordForm):
     """An account that visitors make for themselves."""
 
-    field_order = ["username", "email", "realname", "new_password", "confirmation"]
+    field_order = ["username", "email", "realname", "new_password", "confirmation", "comment"]
 
     username = forms.CharField(
         label=_("User name"),
@@ -119,6 +119,7 @@ class SignUpForm(PasswordForm):
     )
     email = forms.EmailField(label=_("E-mail"), max_length=255)
     realname = forms.CharField(label=_("Full name"), max_length=20)
+    comment = forms.CharField(label=_("Comment"), max_length=30, required=False)
 
 
 class ProfileForm(forms.Form):

@@ -360,12 +360,17 @@ class ArtifactAdmin(ProjectPartAdmin[Artifact]):
         children = list(artifact.children.all())
         in_repository = Artifact.objects.filter(repository=repository)
         sizes = dict(in_repository.filter(digest__in=[c.digest for c in children]).values_list("digest", "size"))
+        indexes = Artifact.objects.filter(repository=repository, children__digest=digest)
+        above = [
+            (short_digest(each), artifact_url(repository.name, each))
+            for each in indexes.values_list("digest", flat=True)[:1]
+        ]
         return self.page(
             request,
             "registry/artifact.html",
             title=f"{repository.name}@{short_digest(digest)}",
             heading=f"{repository.name}@{short_digest(digest)}",
-            crumbs=[(repository.short_name, repository_url(repository)), (short_digest(digest), "")],
+            crumbs=[(repository.short_name, repository_url(repository)), *above, (short_digest(digest), "")],
             repository=repository,
             artifact=artifact,
             kind=kind_label(artifact),

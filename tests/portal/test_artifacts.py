@@ -23,3 +23,14 @@ def test_tags_are_searched_on_the_page_of_an_artifact(alice: User, shelf: Reposi
     assert "Nothing matches the filter." in client.get(page, {"tag": "nothing"}).content.decode()
     few = Tag.objects.get(repository=shelf, name="latest").artifact
     assert 'name="tag"' not in client.get(f"{HERE}@{few.digest}/").content.decode()
+
+
+def test_from_an_image_the_way_leads_back_to_its_index(alice: User, shelf: Repository, signed_in: SignedIn) -> None:
+    index = Tag.objects.get(repository=shelf, name="multi").artifact
+    part, client = index.children.all()[0].digest, signed_in(alice)
+    back = f'<li><a href="{HERE}@{index.digest}/">{index.digest[:15]}</a></li><li>{part[:15]}</li>'
+    assert back in client.get(f"{HERE}@{part}/").content.decode()
+    assert (
+        f'<li><a href="{HERE}/">shelf</a></li><li>{index.digest[:15]}</li>'
+        in client.get(f"{HERE}@{index.digest}/").content.decode()
+    )

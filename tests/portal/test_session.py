@@ -213,6 +213,7 @@ def test_visitors_sign_up_where_that_is_allowed_and_never_as_administrators(admi
         "username": "dora",
         "email": "dora@example.com",
         "realname": "Dora",
+        "comment": "from the night shift",
         "new_password": PASSWORD,
         "confirmation": PASSWORD,
         "sysadmin_flag": "on",
@@ -230,6 +231,7 @@ def test_visitors_sign_up_where_that_is_allowed_and_never_as_administrators(admi
         assert "error" in refused.content.decode()
     answer = visitor.post("/sign-up/", entered, follow=True)
     assert "Your account has been created. Sign in with it." in answer.content.decode()
-    assert not User.objects.get(username="dora").sysadmin_flag
+    dora = User.objects.get(username="dora")
+    assert (dora.sysadmin_flag, dora.comment) == (False, "from the night shift")
     sign_in(visitor, "dora")
     assert visitor.get("/sign-up/").status_code == 302
