@@ -257,8 +257,13 @@ class PortalAdmin(_ModelAdmin[M]):
         explain: Callable[[AppError], str] = str,
         **texts: Any,
     ) -> HttpResponse | None:
-        """`each` once the person has confirmed; before that the question, with `texts`."""
+        """`each` once the person has confirmed; before that the question, with `texts`.
+
+        Where the action has left no row, having said why, there is nothing to ask.
+        """
         if "confirmed" not in request.POST:
+            if not rows.exists():
+                return None
             return self.confirmation(request, action, rows, **texts)
         self.each(request, rows, write, done, explain)
         return None
