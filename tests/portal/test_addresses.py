@@ -32,12 +32,13 @@ IN_PROJECT = {
         project_logs new_member new_group_member member_candidates new_project_robot project_robot_secret new_webhook
         webhook test_webhook""",
     EVERYONE[:3]: """
-        project_labels new_project_label project_label webhooks webhook_runs webhook_run webhook_run_log remove_tags
+        project_labels new_project_label project_label webhooks webhook_runs webhook_run webhook_run_log
+        webhook_run_tasks remove_tags
         delete_artifact immutable_rules new_immutable_rule immutable_rule""",
     EVERYONE[:4]: """
         project_configuration project_scanner add_tag label_artifact unlabel describe policy retention_preview
         new_retention_rule retention_rule switch_retention_rule delete_retention_rule retention_schedule run_retention
-        try_retention retention_runs retention_run stop_retention_run retention_run_log""",
+        try_retention retention_runs retention_run retention_run_tasks stop_retention_run retention_run_log""",
     EVERYONE[:5]: "members project_robots project_robot",
     MEMBERS: "summary storage repositories repository artifact accessories copy_artifact",
 }
@@ -58,6 +59,7 @@ NOT_LOOKED_AT = {
     "member_candidates": "names for the form of a new member",
     "stop_running_jobs": "the question of stop-waiting",
     **{f"stop_{run}": "the question of stop-waiting" for run in RUNS},
+    **{f"{run}_tasks": "rows that unfold below an execution's" for run in RUNS},
     "accessories": "rows that unfold below an artifact's",
     "delete_retention_rule": "the question of stop-waiting",
     "try_retention": "the question of run-retention",

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import Resolver404, resolve
 
 from projects.models import User
-from tests.portal.addresses import names
+from tests.portal.addresses import RUNS, names
 from tests.portal.conftest import SignedIn
 from tests.portal.test_access import EVERYONE
 from tests.portal.test_browser_looks import NAMES
@@ -35,6 +35,7 @@ NOT_LINKED = {
     "new_group_member": "where there is a directory",
     "member_candidates": "asked for by a form while somebody types",
     "accessories": "rows that a script unfolds",
+    **{f"{run}_tasks": "rows that a script unfolds" for run in RUNS},
     "unlabel": "where an artifact bears a label",
     "stop_check_run": "while one runs",
     "stop_purge_run": "while one runs",
