@@ -97,7 +97,7 @@ def copy_buttons(digest: str, pull_line: str) -> str:
             (text, _("Copied"), copies, short_digest(digest), label)
             for text, label, copies in (
                 (digest, _("Digest"), _("Copy digest")),
-                (pull_line, _("Pull command"), _("Copy pull command")),
+                (pull_line, _("Pull"), _("Copy pull command")),
             )
         ),
     )
