@@ -89,7 +89,7 @@ def _is_name(text: str) -> bool:
 # Visible text and labels without any Chinese in them, outside of what people named themselves.
 LATIN_TEXTS = r"""() => {
   const own = ".mono, code, pre, .tag, .badge, td, tbody th, dd, dt, .crumbs, h1, .menu > summary"
-    + ", .description, .named, .about, .labels, #id_registry, #id_scanner, textarea, [lang=en]";
+    + ", .description, .named, .about, .labels, select[name=label], #id_registry, #id_scanner, textarea, [lang=en]";
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const found = new Set();
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
